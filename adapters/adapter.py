@@ -1,0 +1,157 @@
+"""What every model family looks like from outside: an image is encoded once, prompts are decoded against it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.cards import ModelCard
+from adapters.errors import InputError
+from adapters.everything import AMG, EverythingSettings, Proposals
+from adapters.prompts import BACKGROUND, Prompts
+from adapters.stages import stage
+
+if TYPE_CHECKING:
+    from adapters.checkpoints import Weights
+
+Choice = Literal["best", "single"] | int | NDArray[np.integer]
+
+
+@dataclass
+class Embedding:
+    """An encoded image. Opaque: made by an adapter's encode, given back to the same adapter.
+
+    Attributes:
+        image_size: height and width of the original image, in pixels.
+    """
+
+    image_size: tuple[int, int]
+
+
+class Candidates(ABC):
+    """The answer to N prompts: M masks each, at low resolution until a mask is asked for.
+
+    Attributes:
+        scores: (N, M) float32, the model's own estimate of each mask's quality (predicted IoU; may exceed 1, it is a
+            score, not a probability); NaN where a model makes none.
+        single: the column of the mask meant to stand alone.
+        multimask: the columns among which a model that answers an ambiguous prompt with several masks lets one choose.
+    """
+
+    scores: NDArray[np.float32]
+    single: int = 0
+    multimask: slice = slice(0, None)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def best(self) -> NDArray[np.intp]:
+        """Return (N,) columns: among the multimask columns the one of highest score, the first of equals."""
+        among = np.arange(self.scores.shape[1])[self.multimask]
+        if len(among) == 1:
+            return np.full(len(self), among[0])
+        return np.asarray(among[np.argmax(self.scores[:, among], axis=1)])
+
+    def masks(self, choice: Choice = "best", rows: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
+        """Return (N, H, W) masks at the image's own size, one for each prompt; nothing else is upsampled.
+
+        Args:
+            choice: "best", "single", one column for all prompts, or (N,) columns.
+            rows: the prompts to answer, with ``choice`` then one column for each of them; all, if None.
+        """
+        rows = np.arange(len(self)) if rows is None else np.asarray(rows)
+        with stage("postprocess", len(rows), self.wait):
+            return self._masks(rows, self._columns(choice, rows))
+
+    def _columns(self, choice: Choice, rows: NDArray[np.integer]) -> NDArray[np.intp]:
+        if isinstance(choice, str):
+            if choice not in ("best", "single"):
+                raise InputError(f"mask choice {choice!r}: best, single or columns needed")
+            return self.best()[rows] if choice == "best" else np.full(len(rows), self.single)
+        columns = np.broadcast_to(np.asarray(choice, dtype=np.intp), (len(rows),)).copy()
+        if columns.size and not (columns.min() >= 0 and columns.max() < self.scores.shape[1]):
+            raise InputError(f"mask choice: columns 0 to {self.scores.shape[1] - 1} exist")
+        return columns
+
+    @abstractmethod
+    def _masks(self, rows: NDArray[np.integer], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return (K, H, W) masks of K (row, column) pairs."""
+
+    def wait(self) -> None:  # noqa: B027
+        """Return when the device has finished; at once on a CPU."""
+
+
+class Adapter(ABC):
+    """A model behind the prompt interface. Stateless: what it knows of an image is in the Embedding.
+
+    Attributes:
+        card: what the model is.
+        weights: which weights it runs with.
+        device: "cpu", "cuda", "cuda:1", ...
+        dtype: "fp32", "bf16" or "fp16" (autocast).
+    """
+
+    card: ModelCard
+    weights: Weights
+    device: str = "cpu"
+    dtype: str = "fp32"
+
+    def encode(self, image: NDArray[np.uint8]) -> Embedding:
+        """Encode an (H, W, 3) uint8 RGB image, with the family's own preprocessing."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise InputError(f"image: (H, W, 3) uint8 RGB needed, got {image.shape} {image.dtype}")
+        return self._encode(image)
+
+    def decode(self, embedding: Embedding, prompts: Prompts) -> Candidates:
+        """Answer all prompts of the image, in the order given.
+
+        Raises:
+            InputError: for a prompt outside the image, or of a kind that the card says the model doesn't take.
+        """
+        prompts.check_inside(*embedding.image_size)
+        check_takes(self.card, prompts)
+        with stage("decode", len(prompts), self.wait):
+            return self._decode(embedding, prompts)
+
+    def everything(self, embedding: Embedding, settings: EverythingSettings = AMG) -> Proposals:
+        """Segment everything in the image, without a prompt."""
+        if not self.card.everything:
+            raise InputError(f"{self.card.name} has no everything mode")
+        with stage("everything", 0, self.wait):
+            return self._everything(embedding, settings)
+
+    def wait(self) -> None:  # noqa: B027
+        """Return when the device has finished what it was given; at once on a CPU."""
+
+    def parameters(self) -> int:
+        """Return the number of parameters held."""
+        return 0
+
+    @abstractmethod
+    def _encode(self, image: NDArray[np.uint8]) -> Embedding: ...
+
+    @abstractmethod
+    def _decode(self, embedding: Embedding, prompts: Prompts) -> Candidates: ...
+
+    def _everything(self, embedding: Embedding, settings: EverythingSettings) -> Proposals:
+        raise NotImplementedError
+
+
+def check_takes(card: ModelCard, prompts: Prompts) -> None:
+    """Raise InputError, naming the model and the limit, where its card says it can't take these prompts."""
+    if prompts.boxes is not None and "box" not in card.prompts:
+        raise InputError(f"{card.name} takes no boxes")
+    if prompts.logits is not None and "mask" not in card.prompts:
+        raise InputError(f"{card.name} takes no earlier mask as a prompt")
+    if prompts.points is not None:
+        assert prompts.labels is not None
+        if "point" not in card.prompts:
+            raise InputError(f"{card.name} takes no points")
+        if "negative" not in card.prompts and (prompts.labels == BACKGROUND).any():
+            raise InputError(f"{card.name} takes no negative clicks")
+        if card.max_points is not None and prompts.points.shape[1] > card.max_points:
+            raise InputError(f"{card.name} takes {card.max_points} points at most, got {prompts.points.shape[1]}")

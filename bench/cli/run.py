@@ -1,0 +1,197 @@
+"""sambench run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapters.errors import InputError
+
+if TYPE_CHECKING:
+    from adapters.checkpoints import Weights
+    from bench.datasets import Dataset
+    from bench.protocols import Protocol
+    from bench.runs.detections import Detections
+    from bench.runs.plan import Plan
+
+SAMPLE = "sample"
+ALL = "all"
+
+
+def run(
+    models: Annotated[str, typer.Option(help="Names, separated by commas, or all.")] = "mobile_sam,grabcut",
+    data: Annotated[
+        str, typer.Option(help="sample, or a folder: images/ + annotations.json, COCO's or LVIS's.")
+    ] = SAMPLE,
+    tasks: Annotated[
+        str, typer.Option(help="box, click, detector_box, everything, separated by commas.")
+    ] = "box,click",
+    protocol: Annotated[str, typer.Option(help="By which rules.")] = "efficientvit",
+    detections: Annotated[Path | None, typer.Option(help="A detector's boxes in COCO's results format.")] = None,
+    limit: Annotated[int | None, typer.Option(help="The first N images alone.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="fp32, or bf16 or fp16 autocast.")] = "fp32",
+    out: Annotated[Path | None, typer.Option(help="The run's folder; a run that was stopped goes on there.")] = None,
+    weights: Annotated[list[str] | None, typer.Option(help="random, NAME=FILE, or FILE for a single model.")] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download the checkpoints that are missing.")] = False,
+    allow_unknown_hash: Annotated[
+        bool,
+        typer.Option("--allow-unknown-hash", help="Take checkpoints that can't be proven to be the official ones."),
+    ] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Leave out, count and name images and boxes that can't be used.")
+    ] = False,
+) -> None:
+    """Measure models on a dataset, and print the table.
+
+    A run that was stopped goes on where it stopped when the same command is given again.
+    """
+    from bench.protocols import protocol as protocol_named
+    from bench.report.table import print_run
+    from bench.runs.conditions import prepare
+    from bench.runs.execute import execute
+    from bench.runs.folder import RunFolder
+    from bench.runs.plan import make_plan
+
+    rules = protocol_named(protocol)
+    asked = [task.strip() for task in tasks.split(",") if task.strip()]
+    names = _names(models)
+    _check_tasks(asked, rules)
+    conditions = prepare(device, dtype)
+    dataset = _dataset(data, limit)
+    boxes = _detections(detections, data, asked, dataset, rules, keep_going)
+    if not keep_going:
+        _check_images(dataset)
+    chosen = _weights(names, weights or [], fetch, allow_unknown_hash)
+    plan = make_plan(chosen, dataset, rules, asked, boxes, conditions, keep_going)
+    folder = RunFolder(out or Path("runs") / f"{dataset.name}-{_digest(plan)}")
+    folder.check_free_for(plan)
+    _try_unproven(chosen, conditions.device)
+    with _progress(plan) as on_images:
+        execute(plan, dataset, chosen, boxes, folder, on_images)
+    print_run(folder.path)
+
+
+def _names(models: str) -> list[str]:
+    from adapters import card, names
+
+    asked = list(names()) if models == ALL else [name.strip() for name in models.split(",") if name.strip()]
+    if not asked:
+        raise InputError("--models names no model")
+    for name in asked:
+        card(name)
+    return list(dict.fromkeys(asked))
+
+
+def _check_tasks(asked: list[str], protocol: Protocol) -> None:
+    from bench.runs.tasks import expand_tasks
+
+    if not expand_tasks(asked, protocol):
+        raise InputError("--tasks names no task")
+
+
+def _dataset(data: str, limit: int | None) -> Dataset:
+    from bench.datasets import open_dataset
+    from bench.datasets.sample import sample_folder
+
+    dataset = open_dataset(sample_folder() if data == SAMPLE else data)
+    return dataset if limit is None else dataset.first(limit)
+
+
+def _detections(
+    file: Path | None, data: str, asked: list[str], dataset: Dataset, protocol: Protocol, keep_going: bool
+) -> Detections | None:
+    """Read the detector's boxes; the drawn scenes bring their own."""
+    from bench.datasets.sample import sample_folder
+    from bench.runs.detections import read_detections
+
+    if file is None and data == SAMPLE and "detector_box" in asked:
+        file = sample_folder() / "detections.json"
+    if file is None or "detector_box" not in asked:
+        return None
+    return read_detections(file, dataset, protocol.average_precision.max_detections[dataset.kind], keep_going)
+
+
+def _check_images(dataset: Dataset) -> None:
+    """Find missing and cut-off images before anything is computed."""
+    from bench.datasets.check import check_images
+
+    check_images(dataset)
+
+
+def _weights(names: list[str], given: list[str], fetch: bool, allow_unknown_hash: bool) -> dict[str, Weights]:
+    """Find each model's weights, downloading what is missing if that was asked for or is agreed to."""
+    from adapters import card
+    from adapters.checkpoints import cached_path, resolve
+    from bench.cli.weights import fetch_shown
+
+    sources = _sources(names, given)
+    chosen = {}
+    for name in names:
+        source, path = sources.get(name), cached_path(card(name))
+        missing = source is None and path is not None and not path.exists()
+        if missing and (fetch or _agreed(name)):
+            chosen[name] = fetch_shown(card(name), allow_unknown_hash)
+        else:
+            chosen[name] = resolve(card(name), source, allow_unknown_hash)
+    return chosen
+
+
+def _sources(names: list[str], given: list[str]) -> dict[str, str]:
+    """Return the weights named for models: random for all, NAME=FILE for one, FILE for the only one."""
+    sources: dict[str, str] = {}
+    for value in given:
+        name, equals, file = value.partition("=")
+        if value == "random":
+            sources = {**dict.fromkeys(names, "random"), **sources}
+        elif equals and name in names:
+            sources[name] = file
+        elif len(names) == 1:
+            sources[names[0]] = value
+        else:
+            raise InputError(f"--weights {value}: random or NAME=FILE needed, NAME one of {', '.join(names)}")
+    return sources
+
+
+def _agreed(name: str) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return typer.confirm(f"{name}: its checkpoint isn't here. Download it?", err=True)
+
+
+def _try_unproven(chosen: dict[str, Weights], device: str) -> None:
+    """Load what isn't proven to be official once, before anything is written: it may be another model's."""
+    import adapters
+
+    for name, weights in chosen.items():
+        if weights.path is not None and not weights.official:
+            adapters.load(name, weights.path, device, allow_unknown_hash=True)
+
+
+def _digest(plan: Plan) -> str:
+    from hashlib import sha256
+
+    return sha256(plan.model_dump_json().encode()).hexdigest()[:8]
+
+
+@contextmanager
+def _progress(plan: Plan) -> Iterator[Callable[[str, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("images,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bars = {model.name: progress.add_task(model.name, total=plan.dataset.images) for model in plan.models}
+        yield lambda model, count: progress.advance(bars[model], count)

@@ -1,0 +1,93 @@
+"""sambench weights list | fetch | verify."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from adapters.cards import ModelCard
+    from adapters.checkpoints import Weights
+
+app = typer.Typer(help="Official checkpoints: list, fetch, verify.", no_args_is_help=True)
+
+Names = Annotated[list[str] | None, typer.Argument(help="Models; all that have a checkpoint, if none is named.")]
+Trust = Annotated[bool, typer.Option("--allow-unknown-hash", help="Keep files for which no hash is published.")]
+
+
+@app.command("list")
+def list_weights() -> None:
+    """List the official checkpoints, and which of them are in the cache."""
+    from rich.table import Table
+
+    from adapters.checkpoints import cached_path
+    from bench.report.console import console, megabytes
+
+    table = Table("model", "sha256", "size", "here", "licence", "address")
+    for card in _cards(None):
+        assert card.checkpoint is not None
+        path = cached_path(card)
+        here = "yes" if path is not None and path.exists() else "no"
+        proof = card.checkpoint.sha256 or (
+            f"git {card.checkpoint.git_blob}" if card.checkpoint.git_blob else "not known"
+        )
+        table.add_row(card.name, proof[:16], megabytes(card.checkpoint.bytes), here, card.licence, card.checkpoint.url)
+    console().print(table)
+
+
+@app.command("fetch")
+def fetch_weights(names: Names = None, allow_unknown_hash: Trust = False) -> None:
+    """Download official checkpoints into the cache; each is kept only if its hash is the published one."""
+    from bench.report.console import console
+
+    for card in _cards(names):
+        fetched = fetch_shown(card, allow_unknown_hash)
+        console().print(
+            f"{card.name}: {fetched.short} {'official' if fetched.official else 'not proven'}, {fetched.path}"
+        )
+
+
+@app.command("verify")
+def verify_weights(names: Names = None) -> None:
+    """Check the hashes of the checkpoints in the cache. Exits 1 if one is wrong."""
+    from adapters.checkpoints import cached_path, prove
+    from adapters.errors import InputError
+    from bench.report.console import console
+
+    wrong = False
+    for card in _cards(names):
+        path = cached_path(card)
+        if path is None or not path.exists():
+            if names:
+                raise InputError(f"{card.name}: its checkpoint isn't in the cache: sambench weights fetch {card.name}")
+            continue
+        try:
+            console().print(f"{card.name}: official, sha256 {prove(path, card).identity}")
+        except InputError as error:
+            wrong = True
+            console().print(str(error))
+    if wrong:
+        raise typer.Exit(1)
+
+
+def fetch_shown(card: ModelCard, allow_unknown_hash: bool) -> Weights:
+    """Fetch a checkpoint with a progress bar on the terminal."""
+    import sys
+
+    from tqdm import tqdm
+
+    from adapters.download import fetch
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    with tqdm(desc=card.name, unit="B", unit_scale=True, leave=False, disable=None) as bar:
+        return fetch(card, say, bar, allow_unknown_hash)
+
+
+def _cards(names: list[str] | None) -> list[ModelCard]:
+    from adapters.cards import card, cards
+
+    chosen = [card(name) for name in names] if names else list(cards().values())
+    return [card for card in chosen if card.checkpoint is not None]

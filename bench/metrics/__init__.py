@@ -1,0 +1,1 @@
+"""Metrics: from masks, detections and per-instance numbers to the numbers of a table. They know no models."""

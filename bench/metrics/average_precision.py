@@ -1,0 +1,174 @@
+"""Average precision with intervals: values by the reference evaluators, intervals by redrawing images.
+
+For an interval the precision-recall curves must be accumulated anew for every draw of images. That is done here, for
+many draws at once; with every image drawn once it gives the reference evaluators' own arrays (tests hold it to that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from lvis import LVISEval
+from numpy.typing import NDArray
+from pycocotools.cocoeval import COCOeval
+
+from bench.metrics.bootstrap import draws, interval
+from bench.metrics.mean_iou import Number
+from bench.metrics.reference import Detection, evaluate_coco, evaluate_lvis
+
+DRAWS = 200
+AREAS = ("all", "small", "medium", "large")
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+LVIS_GROUPS = {"r": "ap_rare", "c": "ap_common", "f": "ap_frequent"}
+_ELEMENTS = 20_000_000
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One category in one size class: D detections, best score first, and what there was to find.
+
+    Attributes:
+        category: index among the categories.
+        image: (D,) index of each detection's image.
+        right, wrong: (T, D) whether a detection is a true, a false positive at each IoU threshold; neither: ignored.
+        present: (images,) how many objects there are to find in each image.
+    """
+
+    category: int
+    image: NDArray[np.intp]
+    right: NDArray[np.bool_]
+    wrong: NDArray[np.bool_]
+    present: NDArray[np.int64]
+
+    def precision(self, weights: NDArray[np.int64]) -> Floats:
+        """Return (B, T, 101) precision at the recall levels for (B, images) weights; NaN where nothing is to find.
+
+        Precision is made to fall with recall (pycocotools/cocoeval.py, accumulate).
+        """
+        batch, (thresholds, count) = len(weights), self.right.shape
+        present = (weights @ self.present).astype(float)
+        if not count:
+            values = np.zeros((batch, thresholds, len(RECALLS)))
+        else:
+            each = weights[:, None, self.image]
+            true = np.cumsum(self.right * each, axis=2, dtype=np.float64)
+            false = np.cumsum(self.wrong * each, axis=2, dtype=np.float64)
+            precise = true / (false + true + np.spacing(1))
+            precise = np.maximum.accumulate(precise[..., ::-1], axis=2)[..., ::-1]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                recall = np.nan_to_num(true / present[:, None, None], posinf=0.0)
+            values = _at_recalls(recall, precise)
+        values[present == 0] = np.nan
+        return values
+
+
+def coco_average_precision(truth: dict[str, Any], detections: list[Detection]) -> Iterator[Number]:
+    """Yield ap, ap50, ap75, ap_small, ap_medium, ap_large in percent by COCO's rules; n counts detections."""
+    evaluation = evaluate_coco(truth, detections)
+    reference = evaluation.eval["precision"][:, :, :, :, -1]
+    yield from _numbers(coco_curves(evaluation), np.moveaxis(reference, 3, 0), len(truth["images"]), len(detections))
+
+
+def lvis_average_precision(truth: dict[str, Any], detections: list[Detection]) -> Iterator[Number]:
+    """Yield the same by LVIS's rules, and ap_rare, ap_common, ap_frequent."""
+    evaluation = evaluate_lvis(truth, detections)
+    reference = np.moveaxis(evaluation.eval["precision"], 3, 0)
+    curves = lvis_curves(evaluation)
+    yield from _numbers(curves, reference, len(truth["images"]), len(detections))
+    means = _category_means(curves["all"], len(truth["images"]), reference.shape[-1])
+    for letter, group in zip(evaluation.params.img_count_lbl, evaluation.freq_groups, strict=True):
+        chosen = reference[0][..., group]
+        yield _number(LVIS_GROUPS[letter], chosen, _nanmean(means[:, group], axis=1), len(detections))
+
+
+def coco_curves(evaluation: COCOeval) -> dict[str, list[Curve]]:
+    """Return the curves of each size class, at the greatest limit of detections."""
+    params = evaluation._paramsEval
+    categories = params.catIds if params.useCats else [-1]
+    names = {"scores": "dtScores", "matches": "dtMatches", "ignore": "dtIgnore", "gt_ignore": "gtIgnore"}
+    return _curves(evaluation.evalImgs, len(categories), params.areaRngLbl, len(params.imgIds), names)
+
+
+def lvis_curves(evaluation: LVISEval) -> dict[str, list[Curve]]:
+    """Return the curves of each size class."""
+    params = evaluation.params
+    names = {"scores": "dt_scores", "matches": "dt_matches", "ignore": "dt_ignore", "gt_ignore": "gt_ignore"}
+    return _curves(evaluation.eval_imgs, len(params.cat_ids), params.area_rng_lbl, len(params.img_ids), names)
+
+
+def _curves(
+    evaluated: list[dict[str, Any] | None], categories: int, areas: list[str], images: int, names: dict[str, str]
+) -> dict[str, list[Curve]]:
+    """Join the reference evaluators' results by image into curves; their order is category, size class, image."""
+    curves: dict[str, list[Curve]] = {area: [] for area in areas}
+    for category in range(categories):
+        for index, area in enumerate(areas):
+            start = (category * len(areas) + index) * images
+            found = [(i, e) for i, e in enumerate(evaluated[start : start + images]) if e is not None]
+            if not found:
+                continue
+            scores = np.concatenate([e[names["scores"]] for _, e in found])
+            order = np.argsort(-scores, kind="mergesort")
+            image = np.repeat([i for i, _ in found], [len(e[names["scores"]]) for _, e in found])[order]
+            matched = np.concatenate([e[names["matches"]] for _, e in found], axis=1)[:, order] > 0
+            counted = ~np.concatenate([e[names["ignore"]] for _, e in found], axis=1)[:, order].astype(bool)
+            present = np.zeros(images, dtype=np.int64)
+            for i, e in found:
+                present[i] = np.count_nonzero(np.asarray(e[names["gt_ignore"]]) == 0)
+            if present.any():
+                curves[area].append(Curve(category, image, matched & counted, ~matched & counted, present))
+    return curves
+
+
+def _numbers(curves: dict[str, list[Curve]], reference: Floats, images: int, detections: int) -> Iterator[Number]:
+    """Yield the six numbers; ``reference`` is (areas, T, R, categories), -1 where a category has nothing to find."""
+    for index, area in enumerate(AREAS):
+        chosen = {"ap": slice(None), "ap50": slice(0, 1), "ap75": slice(5, 6)} if area == "all" else {}
+        chosen = chosen or {f"ap_{area}": slice(None)}
+        for metric, thresholds in chosen.items():
+            means = _category_means(curves[area], images, reference.shape[-1], thresholds)
+            yield _number(metric, reference[index, thresholds], _nanmean(means, axis=1), detections)
+
+
+def _number(metric: str, reference: Floats, drawn: Floats, n: int) -> Number:
+    valid = reference[reference > -1]
+    value = 100 * float(valid.mean()) if valid.size else np.nan
+    return Number(metric, value, *interval(100 * drawn, value), n)
+
+
+def _category_means(curves: list[Curve], images: int, categories: int, thresholds: slice = slice(None)) -> Floats:
+    """Return (DRAWS, categories) average precision over thresholds and recalls; NaN where nothing is to find."""
+    weights = draws(images, DRAWS)
+    means = np.full((len(weights), categories), np.nan)
+    for curve in curves:
+        size = curve.right.shape[0] * max(curve.right.shape[1], len(RECALLS))
+        step = max(1, _ELEMENTS // size)
+        for start in range(0, len(weights), step):
+            part = slice(start, start + step)
+            means[part, curve.category] = curve.precision(weights[part])[:, thresholds].mean(axis=(1, 2))
+    return means
+
+
+def _at_recalls(recall: Floats, precision: Floats) -> Floats:
+    """Return (B, T, 101): precision at the first detection that reaches each recall level, 0 where none does.
+
+    Both rise or fall along the detections, so that first one is the best of all that reach the level.
+    """
+    batch, thresholds, count = recall.shape
+    reached = np.searchsorted(RECALLS, recall.reshape(-1, count), side="right")
+    rows, firsts = np.nonzero(np.diff(reached, axis=1, prepend=0))
+    values = np.zeros((batch * thresholds, len(RECALLS)))
+    values[rows, reached[rows, firsts] - 1] = precision.reshape(-1, count)[rows, firsts]
+    return np.maximum.accumulate(values[:, ::-1], axis=1)[:, ::-1].reshape(batch, thresholds, -1)
+
+
+def _nanmean(values: Floats, axis: int) -> Floats:
+    counted = np.count_nonzero(~np.isnan(values), axis=axis)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nansum(values, axis=axis) / np.where(counted, counted, np.nan))

@@ -1,0 +1,5 @@
+"""Protocols: by which rules prompts are made, masks chosen, numbers averaged. Each is a TOML file in this folder."""
+
+from bench.protocols.protocol import Protocol, protocol, protocol_names
+
+__all__ = ["Protocol", "protocol", "protocol_names"]

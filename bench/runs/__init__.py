@@ -1,0 +1,1 @@
+"""Runs: a plan is made first, worked off in shards, and scored from the shards."""

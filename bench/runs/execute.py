@@ -1,0 +1,141 @@
+"""Working a plan off: model by model, shard by shard, going on where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import adapters
+from adapters.adapter import Adapter
+from adapters.checkpoints import Weights
+from adapters.errors import InputError
+from adapters.stages import listening
+from bench.datasets import Dataset, Image
+from bench.runs.detections import Detections
+from bench.runs.folder import RUN_FILE, RunFolder
+from bench.runs.plan import SCHEMA, ModelIdentity, Plan
+from bench.runs.score import score
+from bench.runs.tasks import evaluate
+
+OnImages = Callable[[str, int], None]
+"""Told a model's name and how many of its images are done now."""
+
+
+def execute(
+    plan: Plan,
+    dataset: Dataset,
+    weights: Mapping[str, Weights],
+    detections: Detections | None,
+    folder: RunFolder,
+    on_images: OnImages = lambda model, count: None,
+) -> None:
+    """Do what of the plan isn't done yet, then score it. Nothing is done twice.
+
+    Raises:
+        InputError: where an image can't be read; what is done stays, and the run can go on.
+    """
+    folder.check_free_for(plan)
+    with folder.locked():
+        record = folder.record() or {"schema_version": SCHEMA, "plan": plan.model_dump(mode="json"), "started": _now()}
+        if record.get("status") == "complete":
+            return
+        folder.write_json(RUN_FILE, {**record, "status": "running", "error": None}, indent=1)
+        try:
+            for model in plan.models:
+                _run_model(plan, model, weights[model.name], dataset, detections, folder, on_images)
+            counts = score(plan, dataset, detections, folder)
+        except BaseException as error:
+            told = str(error) if isinstance(error, InputError) else type(error).__name__
+            folder.write_json(RUN_FILE, {**record, "status": "stopped", "error": told}, indent=1)
+            raise
+        done = {**record, "status": "complete", "error": None, "finished": _now(), "counts": counts}
+        folder.write_json(RUN_FILE, done, indent=1)
+
+
+def _run_model(
+    plan: Plan,
+    model: ModelIdentity,
+    weights: Weights,
+    dataset: Dataset,
+    detections: Detections | None,
+    folder: RunFolder,
+    on_images: OnImages,
+) -> None:
+    """Run one model on the shards that aren't there yet; it is loaded only if there are any."""
+    adapter: Adapter | None = None
+    stopwatch = _Stopwatch()
+    for index, images in enumerate(plan.shards(dataset.images)):
+        path = folder.shard(model.name, index)
+        if not path.exists():
+            if adapter is None:
+                started = time.perf_counter()
+                adapter = adapters.load(
+                    model.name,
+                    weights.path or weights.identity,
+                    plan.conditions.device,
+                    plan.conditions.dtype,
+                    allow_unknown_hash=not weights.official,
+                )
+                stopwatch("load", 0, time.perf_counter() - started)
+            content = _run_shard(plan, model, adapter, images, detections, stopwatch)
+            folder.write_json(path.relative_to(folder.path), content)
+        on_images(model.name, len(images))
+    del adapter
+    gc.collect()
+
+
+def _run_shard(
+    plan: Plan,
+    model: ModelIdentity,
+    adapter: Adapter,
+    images: Sequence[Image],
+    detections: Detections | None,
+    stopwatch: _Stopwatch,
+) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    found: dict[str, list[dict[str, Any]]] = {}
+    skipped: dict[str, Counter[str]] = {}
+    unread: list[dict[str, Any]] = []
+    for image in images:
+        try:
+            pixels = image.pixels()
+        except InputError as error:
+            if not plan.keep_going:
+                raise
+            unread.append({"image_id": image.id, "reason": str(error)})
+            continue
+        boxes = detections.by_image.get(image.id, []) if detections is not None else []
+        with listening(stopwatch):
+            result = evaluate(adapter, image, pixels, model.tasks, plan.protocol, boxes)
+        stopwatch.first = False
+        rows += result.rows
+        for task, results in result.detections.items():
+            found.setdefault(task, []).extend(results)
+        for task, reasons in result.skipped.items():
+            skipped.setdefault(task, Counter()).update(reasons)
+    return {"rows": rows, "detections": found, "skipped": skipped, "unread": unread, "latency": stopwatch.taken()}
+
+
+class _Stopwatch:
+    """Keeps raw samples. Those of the first image after loading are named apart: they hold what happens once."""
+
+    def __init__(self) -> None:
+        self.samples: list[tuple[str, int, float]] = []
+        self.first = True
+
+    def __call__(self, stage: str, prompts: int, seconds: float) -> None:
+        name = f"first_{stage}" if self.first and stage != "load" else stage
+        self.samples.append((name, prompts, seconds))
+
+    def taken(self) -> list[tuple[str, int, float]]:
+        """Return the samples since the last call."""
+        samples, self.samples = self.samples, []
+        return samples
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

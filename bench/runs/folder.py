@@ -1,0 +1,116 @@
+"""A run's folder: what lies in it, and that nothing in it is ever half-written."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from adapters.errors import InputError
+from bench.runs.plan import SCHEMA, Plan, first_difference
+
+RUN_FILE = "run.json"
+
+
+class RunFolder:
+    """OUT: run.json, results.csv, instances.parquet, detections/, latency.csv, and the shards they are made from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def record(self) -> dict[str, Any] | None:
+        """Return the content of run.json, None where there is no run.
+
+        Raises:
+            InputError: where it can't be read, or was written by another version of this format.
+        """
+        file = self.path / RUN_FILE
+        if not file.is_file():
+            return None
+        try:
+            content = json.loads(file.read_bytes())
+        except json.JSONDecodeError as error:
+            raise InputError(f"{file} is not JSON ({error})") from None
+        schema = content.get("schema_version") if isinstance(content, dict) else None
+        if schema != SCHEMA:
+            raise InputError(f"{file} has schema version {schema}, this sambench reads {SCHEMA}")
+        return dict(content)
+
+    def plan(self) -> Plan:
+        """Return the plan of the run that lies here.
+
+        Raises:
+            InputError: where there is none.
+        """
+        record = self.record()
+        if record is None:
+            raise InputError(f"{self.path} holds no run")
+        try:
+            return Plan.model_validate(record["plan"])
+        except (KeyError, ValidationError) as error:
+            raise InputError(f"{self.path / RUN_FILE} can't be read: {str(error).splitlines()[0]}") from None
+
+    def check_free_for(self, plan: Plan) -> None:
+        """Raise InputError where the folder holds a run of another plan, or things that aren't a run."""
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--out {self.path} is a file")
+        record = self.record()
+        if record is not None:
+            difference = first_difference(record["plan"], plan.model_dump(mode="json"))
+            if difference is not None:
+                raise InputError(f"{self.path} holds a run of another plan ({difference}): name another --out")
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise InputError(f"{self.path} isn't empty and holds no run: name another --out")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against other processes; remove what a killed one left half-written.
+
+        Raises:
+            InputError: where another process holds it.
+        """
+        (self.path / "shards").mkdir(parents=True, exist_ok=True)
+        with (self.path / "shards" / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(f"another run is writing to {self.path}") from None
+            for leftover in self.path.rglob("*.part"):
+                leftover.unlink()
+            yield
+
+    def shard(self, model: str, index: int) -> Path:
+        """Return the file of a shard, present once the shard is done."""
+        return self.path / "shards" / f"{model}-{index:05d}.json"
+
+    def write_json(self, name: str | Path, content: Any, indent: int | None = None) -> None:
+        """Write a JSON file so that it is there whole or not at all."""
+        write_whole(self.path / name, json.dumps(content, indent=indent).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its place, make it last, and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

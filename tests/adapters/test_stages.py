@@ -1,0 +1,28 @@
+"""Stages are heard by whoever listens, and by nobody else."""
+
+import time
+
+from adapters.stages import listening, stage
+
+
+def test_a_stage_is_timed_within_the_block_that_listens():
+    heard = []
+    with stage("encode"):
+        pass
+    with listening(lambda *event: heard.append(event)), stage("decode", prompts=3):
+        time.sleep(0.02)
+    with stage("encode"):
+        pass
+    [(name, prompts, seconds)] = heard
+    assert (name, prompts) == ("decode", 3)
+    assert 0.02 <= seconds < 0.2
+
+
+def test_the_device_is_waited_for_before_both_readings():
+    waits, heard = [], []
+    with listening(lambda *event: heard.append(event)), stage("encode", wait=lambda: waits.append(len(heard))):
+        pass
+    assert waits == [0, 0]
+    with stage("encode", wait=lambda: waits.append("unheard")):
+        pass
+    assert "unheard" not in waits
