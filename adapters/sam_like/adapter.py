@@ -18,8 +18,8 @@ from adapters.checkpoints import Weights
 from adapters.everything import EverythingSettings, Proposals
 from adapters.prompts import Prompts
 from adapters.sam_like.decoder import Attended, ImageSide, TwoWayDecoder
-from adapters.sam_like.everything import propose
 from adapters.sam_like.frames import Frame
+from adapters.sam_like.point_grid import propose
 from adapters.stages import stage
 
 SINGLE, MULTIMASK = 0, slice(1, None)

@@ -192,6 +192,7 @@ def _progress(plan: Plan) -> Iterator[Callable[[str, int], None]]:
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bars = {model.name: progress.add_task(model.name, total=plan.dataset.images) for model in plan.models}
         yield lambda model, count: progress.advance(bars[model], count)

@@ -63,10 +63,10 @@ def verify_weights(names: Names = None) -> None:
                 raise InputError(f"{card.name}: its checkpoint isn't in the cache: sambench weights fetch {card.name}")
             continue
         try:
-            console().print(f"{card.name}: official, sha256 {prove(path, card).identity}")
+            console().print(f"{card.name}: official, sha256 {prove(path, card).identity}", soft_wrap=True)
         except InputError as error:
             wrong = True
-            console().print(str(error))
+            console().print(str(error), soft_wrap=True)
     if wrong:
         raise typer.Exit(1)
 

@@ -14,23 +14,22 @@ ENDINGS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 def check_images(dataset: Dataset) -> None:
     """Raise InputError naming the first image that is missing, damaged, or of another size than its annotation says."""
     for image in dataset.images:
-        try:
-            problem = _problem(image)
-        except InputError as error:
-            raise InputError(f"{error}; --keep-going leaves such images out and counts them") from None
-        if problem:
-            image.pixels()
+        if not _looks_whole(image):
+            try:
+                image.pixels()
+            except InputError as error:
+                raise InputError(f"{error}; --keep-going leaves such images out and counts them") from None
 
 
-def _problem(image: Image) -> bool:
-    """Return whether an image must be decoded to know that it is whole."""
+def _looks_whole(image: Image) -> bool:
+    """Return whether a file's header has the right size and its end is the format's: if not, it must be decoded."""
+    ending = ENDINGS.get(image.path.suffix.lower())
     try:
         with PIL.Image.open(image.path) as file:
-            if file.size != (image.width, image.height):
-                return bool(image.pixels().size)
+            if file.size != (image.width, image.height) or ending is None:
+                return False
+        with image.path.open("rb") as raw:
+            raw.seek(-min(image.path.stat().st_size, 64), 2)
+            return raw.read().rstrip(b"\0").endswith(ending)
     except OSError:
-        return bool(image.pixels().size)
-    ending = ENDINGS.get(image.path.suffix.lower())
-    with image.path.open("rb") as raw:
-        raw.seek(-min(image.path.stat().st_size, 64), 2)
-        return ending is None or not raw.read().rstrip(b"\0").endswith(ending)
+        return False

@@ -104,6 +104,7 @@ class Dataset:
         annotation_file: where it was read from.
         images: in the file's order.
         categories: id -> name.
+        known_images: the ids of all images of the annotation file, also of those that aren't taken.
         comparable: whether numbers on it may be held against published ones.
     """
 
@@ -112,6 +113,7 @@ class Dataset:
     annotation_file: Path
     images: Sequence[Image]
     categories: dict[int, str]
+    known_images: frozenset[int] = field(repr=False)
     comparable: bool = True
 
     def first(self, count: int) -> Dataset:

@@ -61,7 +61,13 @@ def read_dataset(annotation_file: Path, folder: Path) -> Dataset:
     info = content.get("info")
     comparable = not (isinstance(info, dict) and info.get("synthetic", False))
     return Dataset(
-        folder.resolve().name, "lvis" if is_lvis else "coco", annotation_file, images, categories, comparable
+        name=folder.resolve().name,
+        kind="lvis" if is_lvis else "coco",
+        annotation_file=annotation_file,
+        images=images,
+        categories=categories,
+        known_images=frozenset(image.id for image in images),
+        comparable=comparable,
     )
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from adapters.errors import unknown
 from adapters.memory import keep_freed_memory
-from adapters.registry import check_device
+from adapters.registry import DTYPES, check_device
 from bench import __version__
 
 PACKAGES = ("torch", "torchvision", "timm", "segment-anything", "ultralytics", "numpy", "opencv-python", "pillow",
@@ -60,13 +61,15 @@ def prepare(device: str, dtype: str) -> Conditions:
         dtype: fp32, bf16 or fp16.
 
     Raises:
-        InputError: for a device that isn't there.
+        InputError: for a device that isn't there, or an unknown dtype.
     """
     import torch
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device)
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
     kept = keep_freed_memory()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

@@ -62,7 +62,7 @@ def read_detections(path: Path, dataset: Dataset, limit: int, keep_going: bool =
         if not isinstance(record, dict) or not all(field in record for field in FIELDS):
             raise InputError(f"{where}: {', '.join(FIELDS)} needed")
         if record["image_id"] not in images:
-            skipped["image not in the data"] += 1
+            skipped["image not in the data"] += record["image_id"] not in dataset.known_images
             continue
         if record["category_id"] not in dataset.categories:
             raise InputError(f"{where}: category {record['category_id']} isn't one of {dataset.name}'s")

@@ -1,4 +1,4 @@
-"""Everything mode of the SAM-like families: a grid of points, filters, non-maximum suppression.
+"""Everything by a grid of points, for the SAM-like families: filters, non-maximum suppression.
 
 Gives the masks of SamAutomaticMaskGenerator without crops (segment_anything/automatic_mask_generator.py and
 utils/amg.py, commit dca509f) in another order of work: predicted IoU is known before masks are upscaled, so only
