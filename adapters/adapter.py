@@ -64,6 +64,8 @@ class Candidates(ABC):
             rows: the prompts to answer, with ``choice`` then one column for each of them; all, if None.
         """
         rows = np.arange(len(self)) if rows is None else np.asarray(rows)
+        if rows.dtype == bool or (rows.size and not (rows.min() >= 0 and rows.max() < len(self))):
+            raise InputError(f"rows: numbers from 0 to {len(self) - 1} needed")
         with stage("postprocess", len(rows), self.wait):
             return self._masks(rows, self._columns(choice, rows))
 
@@ -91,7 +93,7 @@ class Adapter(ABC):
     Attributes:
         card: what the model is.
         weights: which weights it runs with.
-        device: "cpu", "cuda", "cuda:1", ...
+        device: "cpu", "cuda", "cuda:1", ...; what the model does run on.
         dtype: "fp32", "bf16" or "fp16" (autocast).
     """
 

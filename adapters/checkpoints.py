@@ -97,7 +97,8 @@ def prove(path: Path, card: ModelCard, allow_unknown_hash: bool = False) -> Weig
     else:
         expected = card.checkpoint.sha256 or f"git blob {card.checkpoint.git_blob}"
         reason = f"wrong hash: sha256 {digest}, expected {expected}"
-    raise InputError(f"{card.name}: {path}: {reason}; add --allow-unknown-hash if you trust the file")
+    mend = "delete it and fetch it again" if path == cached_path(card) else "add --allow-unknown-hash if you trust it"
+    raise InputError(f"{card.name}: {path}: {reason}; {mend}")
 
 
 def is_official(path: Path, checkpoint: Checkpoint, digest: str) -> bool:

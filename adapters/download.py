@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.cards import ModelCard, Package
-from adapters.checkpoints import Weights, cached_path, prove
+from adapters.checkpoints import NONE, Weights, cached_path, prove
 from adapters.errors import InputError
 
 ANSWER_SECONDS = 6
@@ -41,7 +41,9 @@ def fetch(
     """
     path = cached_path(card)
     if card.checkpoint is None or path is None:
-        return Weights("none", official=True)
+        return Weights(NONE, official=True)
+    if not allow_unknown_hash and card.checkpoint.sha256 is None and card.checkpoint.git_blob is None:
+        raise InputError(f"{card.name}: no hash is published for its checkpoint; add --allow-unknown-hash to fetch it")
     if path.exists():
         return prove(path, card, allow_unknown_hash)
     path.parent.mkdir(parents=True, exist_ok=True)

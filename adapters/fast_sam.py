@@ -12,10 +12,12 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import PIL.Image
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adapters import devices
 from adapters.adapter import Adapter, Candidates, Embedding
 from adapters.cards import ModelCard
 from adapters.checkpoints import RANDOM, Weights, cache_folder
@@ -32,7 +34,7 @@ _QUIET = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "
 for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)
 os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder() / "ultralytics"))
-_found_as = cv2.getNumThreads(), np.get_printoptions(), torch.get_num_threads()
+_found_as = PIL.Image.open, cv2.getNumThreads(), np.get_printoptions(), torch.get_num_threads()
 try:
     from ultralytics import SETTINGS
     from ultralytics.data.augment import LetterBox
@@ -43,9 +45,10 @@ except ImportError as error:
     raise InputError(f"FastSAM needs ultralytics (AGPL-3.0): pip install 'sambench[fastsam]' ({error})") from None
 
 # ultralytics changes these for the whole process when it is imported.
-cv2.setNumThreads(_found_as[0])
-np.set_printoptions(**_found_as[1])
-torch.set_num_threads(_found_as[2])
+PIL.Image.open = _found_as[0]
+cv2.setNumThreads(_found_as[1])
+np.set_printoptions(**_found_as[2])
+torch.set_num_threads(_found_as[3])
 if os.environ["YOLO_CONFIG_DIR"] == str(cache_folder() / "ultralytics") and SETTINGS["sync"]:
     SETTINGS.update({"sync": False})
 
@@ -57,7 +60,6 @@ RANDOM_DETECTIONS = 100
 """Random weights are sure of nothing: so many of their detections go on, for there to be masks to assemble and time."""
 
 BoxMatch = Literal["mask", "box"]
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def build(card: ModelCard, weights: Weights, device: str, dtype: str, box_match: BoxMatch = "mask") -> FastSam:
@@ -113,8 +115,7 @@ class FastSam(Adapter):
         return self._parameters
 
     def wait(self) -> None:
-        if self.device != "cpu":
-            torch.cuda.synchronize(self.device)
+        devices.wait(self.device)
 
     def _encode(self, image: NDArray[np.uint8]) -> FastSamEmbedding:
         with stage("preprocess", wait=self.wait):
@@ -128,11 +129,8 @@ class FastSam(Adapter):
         return FastSamEmbedding((height, width), predictions, prototypes, input_size, found)
 
     def _run(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        if self.dtype == "fp32":
+        with devices.computing(self.device, self.dtype):
             output = self.network(pixels)
-        else:
-            with torch.autocast(self.device.partition(":")[0], AUTOCAST[self.dtype]):
-                output = self.network(pixels)
         predictions, prototypes = output[0] if isinstance(output[0], tuple) else (output[0], output[1][-1])
         return predictions.float(), prototypes[0].float()
 
@@ -179,10 +177,11 @@ class FastSam(Adapter):
 
     def _everything(self, embedding: Embedding, settings: EverythingSettings) -> Proposals:
         assert isinstance(embedding, FastSamEmbedding)
-        with torch.inference_mode():
-            found = self._detect(
-                embedding.predictions, embedding.prototypes, embedding.input_size, embedding.image_size, settings
-            )
+        found = embedding.found
+        if settings != AMG:
+            raw = (embedding.predictions, embedding.prototypes, embedding.input_size, embedding.image_size)
+            with torch.inference_mode():
+                found = self._detect(*raw, settings)
         nothing = np.full(len(found.confidence), np.nan, dtype=np.float32)
         return Proposals(
             rles=encode_masks(found.masks),

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from adapters.adapter import Adapter, Candidates, Embedding
 from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
-from adapters.errors import InputError
 from adapters.prompts import BACKGROUND, FOREGROUND, Prompts
 from adapters.stages import stage
 
@@ -20,9 +19,7 @@ Placed = tuple[Cut, tuple[slice, slice]]
 
 
 def build(card: ModelCard, weights: Weights, device: str, dtype: str) -> GrabCut:
-    """Return the adapter with the settings of its card."""
-    if device != "cpu" or dtype != "fp32":
-        raise InputError(f"{card.name} runs on the CPU in its own precision, not on {device} in {dtype}")
+    """Return the adapter with the settings of its card; it has no network, and stays on the CPU."""
     return GrabCut(card, weights)
 
 
@@ -48,7 +45,7 @@ class GrabCut(Adapter):
 
     def _encode(self, image: NDArray[np.uint8]) -> GrabCutEmbedding:
         with stage("preprocess"):
-            factor = min(1.0, self.settings["long_side"] / max(image.shape))
+            factor = min(1.0, self.settings["long_side"] / max(image.shape[:2]))
             small = _resized(image, factor)
         height, width = image.shape[:2]
         return GrabCutEmbedding((height, width), image, small)
@@ -76,7 +73,8 @@ class GrabCut(Adapter):
         window = (slice(top, bottom), slice(left, right))
         scale = min(self.settings["largest_scale"], self.settings["long_side"] / max(bottom - top, right - left))
         small = _resized(image[window], scale)
-        x0, y0 = np.rint((low - (left, top)) * scale).astype(int)
+        last = np.array(small.shape[1::-1]) - 1
+        x0, y0 = np.minimum(np.rint((low - (left, top)) * scale).astype(int), last)
         x1, y1 = np.maximum(np.rint((high - (left, top)) * scale).astype(int), (x0 + 1, y0 + 1))
         seeds = np.full(small.shape[:2], cv2.GC_BGD, np.uint8)
         seeds[y0:y1, x0:x1] = cv2.GC_PR_FGD

@@ -6,8 +6,8 @@ import ctypes
 import platform
 from functools import cache
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEEP, _DEFAULT = 1 << 30, 128 * 1024
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_LARGEST = 2**31 - 1
 
 
 @cache
@@ -20,7 +20,7 @@ def _mallopt() -> ctypes._NamedFuncPointer | None:
         return None
 
 
-def keep_freed_memory(keep: bool = True) -> bool:
+def keep_freed_memory() -> bool:
     """Let glibc keep what is freed, for the next buffer of that size, instead of handing it back to the system.
 
     Large buffers are otherwise mapped anew on every call, and every page of them faulted in: on a CPU that can double
@@ -30,7 +30,4 @@ def keep_freed_memory(keep: bool = True) -> bool:
         Whether the setting took effect; elsewhere than with glibc it doesn't.
     """
     mallopt = _mallopt()
-    if mallopt is None:
-        return False
-    value = _KEEP if keep else _DEFAULT
-    return bool(mallopt(_M_MMAP_THRESHOLD, value) and mallopt(_M_TRIM_THRESHOLD, value))
+    return mallopt is not None and all([mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, _LARGEST)])

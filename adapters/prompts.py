@@ -11,6 +11,9 @@ from adapters.errors import InputError
 
 FOREGROUND, BACKGROUND, PADDING = 1, 0, -1
 
+LOGITS = 256
+"""The side of low-resolution logits in the families that take them as a prompt."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
@@ -44,14 +47,20 @@ class Prompts:
         return cls(points=_array("points", points), labels=_labels(labels), logits=_logits(logits))
 
     def __post_init__(self) -> None:
+        for name in ("boxes", "points", "labels", "logits"):
+            array = getattr(self, name)
+            object.__setattr__(self, name, None if array is None else np.array(array))
         if (self.boxes is None) == (self.points is None):
             raise InputError("prompts are boxes or points: give exactly one of the two")
         if self.boxes is not None:
             _check_boxes(self.boxes)
         if self.points is not None:
             _check_points(self.points, self.labels)
-        if self.logits is not None and (self.logits.ndim != 3 or len(self.logits) != len(self)):
-            raise InputError(f"logits: shape (N, 256, 256) with N = {len(self)} needed, got {self.logits.shape}")
+        if self.logits is not None:
+            if self.logits.shape != (len(self), LOGITS, LOGITS):
+                raise InputError(f"logits: shape {(len(self), LOGITS, LOGITS)} needed, got {self.logits.shape}")
+            if not np.isfinite(self.logits).all():
+                raise InputError("logits: a value isn't finite")
         for array in (self.boxes, self.points, self.labels, self.logits):
             if array is not None:
                 array.setflags(write=False)
@@ -64,7 +73,7 @@ class Prompts:
     def __getitem__(self, rows: slice) -> Prompts:
         """Return the prompts of a slice of rows."""
         parts = (self.boxes, self.points, self.labels, self.logits)
-        return Prompts(*(None if part is None else part[rows].copy() for part in parts))  # type: ignore[arg-type]
+        return Prompts(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
     def check_inside(self, height: int, width: int) -> None:
         """Raise InputError where a point lies outside an image of this size, or a box doesn't overlap it.

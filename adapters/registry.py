@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from importlib import import_module
 from os import PathLike
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from adapters.errors import InputError, unknown
+from adapters import devices
+from adapters.errors import InputError
 
 if TYPE_CHECKING:
     from adapters.adapter import Adapter
     from adapters.cards import ModelCard
-
-DTYPES = ("fp32", "bf16", "fp16")
+    from adapters.checkpoints import Weights
 
 
 def names() -> tuple[str, ...]:
@@ -33,9 +34,18 @@ def card(name: str) -> ModelCard:
     return card(name)
 
 
+def family(name: str) -> ModuleType:
+    """Import the module that builds a model.
+
+    Raises:
+        InputError: where the model needs an extra that isn't installed.
+    """
+    return import_module(f"adapters.{card(name).family}")
+
+
 def load(
     name: str,
-    weights: str | PathLike[str] | None = None,
+    weights: str | PathLike[str] | Weights | None = None,
     device: str = "cpu",
     dtype: str = "fp32",
     allow_unknown_hash: bool = False,
@@ -45,8 +55,9 @@ def load(
 
     Args:
         name: one of :func:`names`.
-        weights: None for the official checkpoint in the cache, "random" for seeded random weights, or a file.
-        device: "cpu", "cuda" or "cuda:N".
+        weights: None for the official checkpoint in the cache, "random" for seeded random weights, a file, or weights
+            that are proven already (adapters.checkpoints.resolve).
+        device: "cpu", "cuda" or "cuda:N"; a model without a network stays on the CPU.
         dtype: "fp32", or "bf16" or "fp16" for autocast.
         allow_unknown_hash: take a file that can't be proven to be the official checkpoint.
         options: the family's own, such as FastSAM's ``box_match``.
@@ -54,32 +65,15 @@ def load(
     Raises:
         InputError: for an unknown name, a missing or wrong checkpoint, a device that isn't there.
     """
-    from adapters.checkpoints import resolve
+    from adapters.checkpoints import Weights, resolve
 
     chosen = card(name)
-    if dtype not in DTYPES:
-        raise unknown("dtype", dtype, DTYPES)
-    check_device(device)
-    proven = resolve(chosen, weights, allow_unknown_hash=allow_unknown_hash)
-    build = import_module(f"adapters.{chosen.family}").build
+    devices.check(device, dtype)
+    proven = weights if isinstance(weights, Weights) else resolve(chosen, weights, allow_unknown_hash)
     try:
-        adapter: Adapter = build(chosen, proven, device, dtype, **options)
+        adapter: Adapter = family(name).build(chosen, proven, device, dtype, **options)
     except TypeError as error:
         if options and "unexpected keyword argument" in str(error):
             raise InputError(f"{name}: no such option ({error})") from None
         raise
     return adapter
-
-
-def check_device(device: str) -> None:
-    """Raise InputError where the device isn't one, or isn't there."""
-    if device == "cpu":
-        return
-    kind, _, index = device.partition(":")
-    if kind != "cuda" or (index and not index.isdigit()):
-        raise InputError(f"device {device!r}: cpu, cuda or cuda:N needed")
-    import torch
-
-    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(index or 0) >= present:
-        raise InputError(f"device {device!r} asked for, but torch sees {present} CUDA devices: use --device cpu")

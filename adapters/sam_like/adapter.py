@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from adapters import devices
 from adapters.adapter import Adapter, Candidates, Embedding
 from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
@@ -31,8 +32,6 @@ memory instead of mapping (and page-faulting in) fresh pages on every call."""
 
 RESTORE_CHUNK = {"cpu": 4, "cuda": 64}
 """Masks brought to the image's size together."""
-
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class PromptEncoder(Protocol):
@@ -91,8 +90,7 @@ class SamLike(Adapter):
         return sum(parameter.numel() for parameter in self.module.parameters())
 
     def wait(self) -> None:
-        if self.device != "cpu":
-            torch.cuda.synchronize(self.device)
+        devices.wait(self.device)
 
     def _encode(self, image: NDArray[np.uint8]) -> SamEmbedding:
         with stage("preprocess", wait=self.wait):
@@ -122,13 +120,13 @@ class SamLike(Adapter):
 
     def restore(self, logits: Tensor, image_size: tuple[int, int]) -> Iterator[Tensor]:
         """Yield chunks of (K, H, W) logits at the image's own size, in order."""
-        size = RESTORE_CHUNK[self._kind]
+        size = RESTORE_CHUNK[devices.kind(self.device)]
         for start in range(0, len(logits), size):
             yield self.frame.restore(logits[start : start + size], image_size)
 
     def attend(self, embedding: SamEmbedding, prompts: Prompts) -> Iterator[Attended]:
         """Yield the transformer's answers to chunks of the prompts, in order."""
-        size = DECODE_CHUNK[self._kind]
+        size = DECODE_CHUNK[devices.kind(self.device)]
         for start in range(0, len(prompts), size):
             chunk = prompts[start : start + size]
             yield self.decoder.attend(self._image_side(embedding, chunk), self._sparse(embedding, chunk))
@@ -157,19 +155,9 @@ class SamLike(Adapter):
             embedding.side = self.decoder.image_side(self.prompt_encoder.dense(embedding.features, None))
         return embedding.side
 
-    @property
-    def _kind(self) -> str:
-        return self.device.partition(":")[0]
-
-    @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self) -> AbstractContextManager[None]:
         """Compute without gradients, in the adapter's dtype."""
-        with torch.inference_mode():
-            if self.dtype == "fp32":
-                yield
-            else:
-                with torch.autocast(self._kind, AUTOCAST[self.dtype]):
-                    yield
+        return devices.computing(self.device, self.dtype)
 
 
 class SamCandidates(Candidates):

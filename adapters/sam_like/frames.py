@@ -65,7 +65,7 @@ class LongestSide(Frame):
 
     def _resized(self, image_size: Size) -> Size:
         factor = self.side / max(image_size)
-        height, width = (int(length * factor + 0.5) for length in image_size)
+        height, width = (max(1, int(length * factor + 0.5)) for length in image_size)
         return height, width
 
 

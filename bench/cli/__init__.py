@@ -9,6 +9,8 @@ import typer
 from adapters.errors import InputError
 from bench.cli import models, protocols, run, weights
 
+DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
 app = typer.Typer(
     name="sambench",
     help="A benchmark for promptable segmentation: one prompt interface, named protocols, traceable numbers.",
@@ -23,13 +25,24 @@ app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:
-    """Run the command line: exit 0 when done, 2 with one line when used wrongly."""
+    """Run the command line: exit 0 done, 1 a check failed, 2 used wrongly, with one line that says how; 130 stopped."""
     try:
-        app(standalone_mode=True)
-    except InputError as error:
-        sys.exit(_told(str(error)))
+        status = app(standalone_mode=False) or DONE
+    except typer.Exit as end:
+        status = end.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        status = INTERRUPTED
+    except (InputError, OSError) as error:
+        status = _told(str(error), MISUSED)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # click's errors of usage have it
+            raise
+        status = _told(error.format_message() or "what to do? see sambench --help", MISUSED)
+    if status == INTERRUPTED:
+        _told("stopped; the same command goes on where it stopped", status)
+    sys.exit(status)
 
 
-def _told(line: str) -> int:
-    print(f"sambench: {line}", file=sys.stderr)
-    return 2
+def _told(line: str, status: int) -> int:
+    print(f"sambench: {' '.join(line.split())}", file=sys.stderr)
+    return status

@@ -26,7 +26,7 @@ ALL = "all"
 def run(
     models: Annotated[str, typer.Option(help="Names, separated by commas, or all.")] = "mobile_sam,grabcut",
     data: Annotated[
-        str, typer.Option(help="sample, or a folder: images/ + annotations.json, COCO's or LVIS's.")
+        str, typer.Option(help="sample, or a folder of images/ + annotations.json, COCO's or LVIS's.")
     ] = SAMPLE,
     tasks: Annotated[
         str, typer.Option(help="box, click, detector_box, everything, separated by commas.")
@@ -51,6 +51,8 @@ def run(
 
     A run that was stopped goes on where it stopped when the same command is given again.
     """
+    from bench.datasets.annotations import check_annotations
+    from bench.datasets.check import check_images
     from bench.protocols import protocol as protocol_named
     from bench.report.table import print_run
     from bench.runs.conditions import prepare
@@ -66,14 +68,15 @@ def run(
     dataset = _dataset(data, limit)
     boxes = _detections(detections, data, asked, dataset, rules, keep_going)
     if not keep_going:
-        _check_images(dataset)
+        check_annotations(dataset)
+        check_images(dataset)
     chosen = _weights(names, weights or [], fetch, allow_unknown_hash)
-    plan = make_plan(chosen, dataset, rules, asked, boxes, conditions, keep_going)
+    plan = make_plan(chosen, dataset, rules, asked, boxes, conditions)
     folder = RunFolder(out or Path("runs") / f"{dataset.name}-{_digest(plan)}")
     folder.check_free_for(plan)
-    _try_unproven(chosen, conditions.device)
+    _check_loadable(chosen, conditions.device)
     with _progress(plan) as on_images:
-        execute(plan, dataset, chosen, boxes, folder, on_images)
+        execute(plan, dataset, chosen, boxes, folder, keep_going, on_images)
     print_run(folder.path)
 
 
@@ -112,16 +115,9 @@ def _detections(
 
     if file is None and data == SAMPLE and "detector_box" in asked:
         file = sample_folder() / "detections.json"
-    if file is None or "detector_box" not in asked:
+    if file is None:
         return None
-    return read_detections(file, dataset, protocol.average_precision.max_detections[dataset.kind], keep_going)
-
-
-def _check_images(dataset: Dataset) -> None:
-    """Find missing and cut-off images before anything is computed."""
-    from bench.datasets.check import check_images
-
-    check_images(dataset)
+    return read_detections(file, dataset, protocol.average_precision.max_boxes, keep_going)
 
 
 def _weights(names: list[str], given: list[str], fetch: bool, allow_unknown_hash: bool) -> dict[str, Weights]:
@@ -164,13 +160,14 @@ def _agreed(name: str) -> bool:
     return typer.confirm(f"{name}: its checkpoint isn't here. Download it?", err=True)
 
 
-def _try_unproven(chosen: dict[str, Weights], device: str) -> None:
-    """Load what isn't proven to be official once, before anything is written: it may be another model's."""
+def _check_loadable(chosen: dict[str, Weights], device: str) -> None:
+    """Find missing extras, and checkpoints that are another model's, before anything is written."""
     import adapters
 
     for name, weights in chosen.items():
+        adapters.family(name)
         if weights.path is not None and not weights.official:
-            adapters.load(name, weights.path, device, allow_unknown_hash=True)
+            adapters.load(name, weights, device)
 
 
 def _digest(plan: Plan) -> str:

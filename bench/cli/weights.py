@@ -39,13 +39,20 @@ def list_weights() -> None:
 @app.command("fetch")
 def fetch_weights(names: Names = None, allow_unknown_hash: Trust = False) -> None:
     """Download official checkpoints into the cache; each is kept only if its hash is the published one."""
+    from adapters.errors import InputError
     from bench.report.console import console
 
+    failed = []
     for card in _cards(names):
-        fetched = fetch_shown(card, allow_unknown_hash)
-        console().print(
-            f"{card.name}: {fetched.short} {'official' if fetched.official else 'not proven'}, {fetched.path}"
-        )
+        try:
+            fetched = fetch_shown(card, allow_unknown_hash)
+        except InputError as error:
+            failed.append(str(error))
+            continue
+        proof = "official" if fetched.official else "not proven"
+        console().print(f"{card.name}: {fetched.short} {proof}, {fetched.path}", soft_wrap=True, markup=False)
+    if failed:
+        raise InputError("; ".join(failed))
 
 
 @app.command("verify")
@@ -63,10 +70,10 @@ def verify_weights(names: Names = None) -> None:
                 raise InputError(f"{card.name}: its checkpoint isn't in the cache: sambench weights fetch {card.name}")
             continue
         try:
-            console().print(f"{card.name}: official, sha256 {prove(path, card).identity}", soft_wrap=True)
+            console().print(f"{card.name}: official, sha256 {prove(path, card).identity}", soft_wrap=True, markup=False)
         except InputError as error:
             wrong = True
-            console().print(str(error), soft_wrap=True)
+            console().print(str(error), soft_wrap=True, markup=False)
     if wrong:
         raise typer.Exit(1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,6 +18,9 @@ from pycocotools import mask as codec
 
 from adapters.errors import InputError
 
+DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
+"""Pillow's modes of more than 8 bits, which it would clip to white."""
+
 
 @dataclass(frozen=True)
 class Annotation:
@@ -27,6 +32,7 @@ class Annotation:
         area: the annotation's own area in px².
         iscrowd: whether it marks a group.
         segmentation: polygons, uncompressed RLE or compressed RLE, as in the file.
+        problem: why it can't be used, None if it can.
     """
 
     id: int
@@ -36,25 +42,17 @@ class Annotation:
     area: float
     iscrowd: bool
     segmentation: Any = field(repr=False)
+    problem: str | None = None
 
     def mask(self, height: int, width: int) -> NDArray[np.bool_]:
-        """Return the (height, width) mask.
-
-        Raises:
-            InputError: where the segmentation is of no known form.
-        """
-        try:
-            if isinstance(self.segmentation, list):
-                rle = codec.merge(codec.frPyObjects(self.segmentation, height, width))
-            elif isinstance(self.segmentation["counts"], list):
-                rle = codec.frPyObjects(self.segmentation, height, width)
-            else:
-                rle = self.segmentation
-            mask: NDArray[np.uint8] = codec.decode(rle)
-        except Exception as error:  # pycocotools raises bare exceptions of several kinds
-            raise InputError(f"annotation {self.id}: its segmentation can't be read ({error})") from None
-        if mask.shape != (height, width):
-            raise InputError(f"annotation {self.id}: its mask is {mask.shape}, the image {(height, width)}")
+        """Return the (height, width) mask."""
+        if isinstance(self.segmentation, list):
+            rle = codec.merge(codec.frPyObjects(self.segmentation, height, width))
+        elif isinstance(self.segmentation["counts"], list):
+            rle = codec.frPyObjects(self.segmentation, height, width)
+        else:
+            rle = self.segmentation
+        mask: NDArray[np.uint8] = codec.decode(rle)
         return mask.astype(bool)
 
 
@@ -75,23 +73,32 @@ class Image:
     width: int
     annotations: tuple[Annotation, ...] = field(repr=False)
 
-    def pixels(self) -> NDArray[np.uint8]:
-        """Return (H, W, 3) uint8 RGB.
+    def read(self) -> tuple[NDArray[np.uint8], str]:
+        """Return (H, W, 3) uint8 RGB pixels, and the sha256 of the file they come from.
 
         Raises:
-            InputError: where the file is missing, damaged, or of another size.
+            InputError: where the file is missing, damaged, of another size, or of more than 8 bits a channel.
         """
         try:
-            with PIL.Image.open(self.path) as file:
-                pixels = np.array(file.convert("RGB"))
+            content = self.path.read_bytes()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with PIL.Image.open(io.BytesIO(content)) as file:
+                    if file.mode in DEEP_MODES:
+                        raise ValueError("it has more than 8 bits a channel")
+                    pixels = np.array(file.convert("RGB"))
         except FileNotFoundError:
             raise InputError(f"image {self.id}: {self.path} is missing") from None
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
             raise InputError(f"image {self.id}: {self.path} can't be read ({error})") from None
         if pixels.shape[:2] != (self.height, self.width):
             size = f"{pixels.shape[1]}x{pixels.shape[0]}"
             raise InputError(f"image {self.id}: {self.path} is {size}, its annotation says {self.width}x{self.height}")
-        return pixels
+        return pixels, sha256(content).hexdigest()
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Return (H, W, 3) uint8 RGB pixels; raises as read does."""
+        return self.read()[0]
 
 
 @dataclass(frozen=True)
@@ -126,9 +133,8 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 of the annotation file and of each image's id, name and size on disk."""
+        """The sha256 of the annotation file and of the images' ids and names; a run keeps its images' own hash."""
         hashed = sha256(self.annotation_file.read_bytes())
         for image in self.images:
-            size = image.path.stat().st_size if image.path.exists() else -1
-            hashed.update(f"{image.id} {image.path.name} {size}\n".encode())
+            hashed.update(f"{image.id} {image.path.name}\n".encode())
         return hashed.hexdigest()

@@ -3,72 +3,57 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from adapters.errors import InputError
-from bench.datasets.dataset import Annotation, Dataset, Image
+from bench.datasets.annotations import read_annotation, sticks_out
+from bench.datasets.dataset import Dataset, Image
 
-ANNOTATION_FILES = (
-    "annotations.json",
-    "annotations/instances_val2017.json",
-    "annotations/instances_*.json",
-    "annotations/lvis_*_val.json",
-    "lvis_*_val.json",
-)
-SLACK = 1.0
-"""An annotation's box may stick out of its image by so many pixels: published boxes are rounded."""
+OWN = "annotations.json"
+OFFICIAL = ("annotations/instances_*.json", "annotations/lvis_*.json", "instances_*.json", "lvis_*.json")
+MANY = 0.2
+"""If more boxes than this share stick out of their images, they are taken for x0 y0 x1 y1, which COCO's aren't."""
 
 
-def open_dataset(folder: str | Path) -> Dataset:
-    """Read a folder of images/ with annotations.json, or the official COCO or LVIS layout.
+def open_dataset(place: str | Path) -> Dataset:
+    """Read a folder of images/ with annotations.json, the official COCO or LVIS layout, or one annotation file of it.
 
     Raises:
-        InputError: where there is no such folder, or what it holds isn't that.
+        InputError: where there is no such place, or what it holds isn't that, or could be several things.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"no folder {folder}: --data takes sample or a folder of images/ with annotations.json")
-    for pattern in ANNOTATION_FILES:
-        for annotation_file in sorted(folder.glob(pattern)):
-            return read_dataset(annotation_file, folder)
-    raise InputError(f"{folder} holds no annotations: looked for {', '.join(ANNOTATION_FILES)}")
+    place = Path(place)
+    if place.is_file():
+        return read_dataset(place, place.parent.parent if place.parent.name == "annotations" else place.parent)
+    if not place.is_dir():
+        raise InputError(f"no folder {place}: --data takes sample or a folder of images/ with annotations.json")
+    found = [path for pattern in OFFICIAL for path in sorted(place.glob(pattern))]
+    if (place / OWN).is_file():
+        found = [place / OWN]
+    if not found:
+        raise InputError(f"{place} holds no annotations: looked for {', '.join((OWN, *OFFICIAL))}")
+    if len(found) > 1:
+        names = ", ".join(str(path.relative_to(place)) for path in found)
+        raise InputError(f"{place} holds several annotation files: name one of them as --data ({names})")
+    return read_dataset(found[0], place)
 
 
 def read_dataset(annotation_file: Path, folder: Path) -> Dataset:
-    """Read an annotation file in COCO's or LVIS's format, with the images that lie in a folder."""
+    """Read an annotation file in COCO's or LVIS's format, with the images that lie in a folder.
+
+    Raises:
+        InputError: where it isn't in that format, or its ids contradict each other.
+    """
     content = _json(annotation_file)
-    if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
-        raise InputError(f"{annotation_file}: images, annotations and categories needed: it isn't COCO's format")
     try:
-        is_lvis = any("neg_category_ids" in image for image in content["images"])
-        by_image = defaultdict(list)
-        for record in content["annotations"]:
-            by_image[record["image_id"]].append(record)
-        split = annotation_file.stem.partition("_")[2]
-        images = [_image(record, by_image.pop(record["id"], []), folder, split) for record in content["images"]]
-        categories = {category["id"]: category["name"] for category in content["categories"]}
-    except KeyError as error:
-        raise InputError(f"{annotation_file}: a record lacks {error}") from None
+        dataset = _dataset(content, annotation_file, folder)
     except InputError as error:
         raise InputError(f"{annotation_file}: {error}") from None
-    if by_image:
-        image_id, records = next(iter(by_image.items()))
-        raise InputError(f"{annotation_file}: annotation {records[0]['id']} is of image {image_id}, which isn't there")
-    info = content.get("info")
-    comparable = not (isinstance(info, dict) and info.get("synthetic", False))
-    return Dataset(
-        name=folder.resolve().name,
-        kind="lvis" if is_lvis else "coco",
-        annotation_file=annotation_file,
-        images=images,
-        categories=categories,
-        known_images=frozenset(image.id for image in images),
-        comparable=comparable,
-    )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{annotation_file} isn't in COCO's format ({type(error).__name__}: {error})") from None
+    return dataset
 
 
 def _json(path: Path) -> Any:
@@ -78,29 +63,63 @@ def _json(path: Path) -> Any:
         raise InputError(f"{path} is not JSON ({error})") from None
 
 
-def _image(record: dict[str, Any], annotations: Iterable[dict[str, Any]], folder: Path, split: str) -> Image:
-    height, width = record["height"], record["width"]
-    parts = tuple(_annotation(annotation, height, width) for annotation in annotations)
-    return Image(record["id"], _image_path(record, folder, split), height, width, parts)
-
-
-def _annotation(record: dict[str, Any], height: int, width: int) -> Annotation:
-    x, y, w, h = (float(value) for value in record["bbox"])
-    box = (x, y, x + w, y + h)
-    if not all(map(math.isfinite, box)) or min(x, y) < -SLACK or box[2] > width + SLACK or box[3] > height + SLACK:
-        raise InputError(
-            f"annotation {record['id']}: its box {record['bbox']} lies outside the {width}x{height} image:"
-            " boxes are x y width height"
-        )
-    return Annotation(
-        id=record["id"],
-        image_id=record["image_id"],
-        category_id=record["category_id"],
-        box=box,
-        area=float(record["area"]),
-        iscrowd=bool(record.get("iscrowd", 0)),
-        segmentation=record["segmentation"],
+def _dataset(content: Any, annotation_file: Path, folder: Path) -> Dataset:
+    if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
+        raise InputError("images, annotations and categories needed: it isn't COCO's format")
+    if not content["images"]:
+        raise InputError("it names no images")
+    _check_ids("image", content["images"])
+    _check_ids("annotation", content["annotations"])
+    categories = {category["id"]: str(category["name"]) for category in content["categories"]}
+    by_image = defaultdict(list)
+    for record in content["annotations"]:
+        if record["category_id"] not in categories:
+            raise InputError(f"annotation {record['id']}: category {record['category_id']} isn't among the categories")
+        by_image[record["image_id"]].append(record)
+    split = annotation_file.stem.partition("_")[2]
+    images = [_image(record, by_image.pop(record["id"], []), folder, split) for record in content["images"]]
+    for image_id, records in by_image.items():
+        raise InputError(f"annotation {records[0]['id']} is of image {image_id}, which isn't there")
+    _check_boxes(images)
+    info = content.get("info")
+    return Dataset(
+        name=folder.resolve().name,
+        kind="lvis" if any("neg_category_ids" in record for record in content["images"]) else "coco",
+        annotation_file=annotation_file,
+        images=images,
+        categories=categories,
+        known_images=frozenset(image.id for image in images),
+        comparable=not (isinstance(info, dict) and info.get("synthetic", False)),
     )
+
+
+def _check_ids(kind: str, records: Iterable[dict[str, Any]]) -> None:
+    seen = set()
+    for record in records:
+        number = record["id"]
+        if not isinstance(number, int):
+            raise InputError(f"{kind} {number!r}: its id isn't a whole number")
+        if number in seen:
+            raise InputError(f"{kind} {number} stands there twice")
+        seen.add(number)
+
+
+def _check_boxes(images: list[Image]) -> None:
+    annotations = [(image, annotation) for image in images for annotation in image.annotations]
+    out = [(image, own) for image, own in annotations if sticks_out(own.box, image.height, image.width)]
+    if len(out) > MANY * len(annotations):
+        image, first = out[0]
+        x0, y0, x1, y1 = first.box
+        raise InputError(
+            f"{len(out)} of {len(annotations)} boxes stick out of their images, such as annotation {first.id}'s"
+            f" {[x0, y0, x1 - x0, y1 - y0]} of the {image.width}x{image.height} image: boxes are x y width height"
+        )
+
+
+def _image(record: dict[str, Any], annotations: Iterable[dict[str, Any]], folder: Path, split: str) -> Image:
+    height, width = int(record["height"]), int(record["width"])
+    parts = tuple(read_annotation(annotation, height, width) for annotation in annotations)
+    return Image(record["id"], _image_path(record, folder, split), height, width, parts)
 
 
 def _image_path(record: dict[str, Any], folder: Path, split: str) -> Path:
@@ -118,8 +137,8 @@ def _candidates(record: dict[str, Any], folder: Path, split: str) -> Iterator[Pa
         yield folder / "images" / record["file_name"]
         yield folder / split / record["file_name"]
     if "coco_url" in record:
-        split, name = record["coco_url"].split("/")[-2:]
-        for parent in (folder / split, folder / "images" / split, folder / "images"):
-            yield parent / name
+        parent, name = record["coco_url"].split("/")[-2:]
+        for place in (folder / parent, folder / "images" / parent, folder / "images"):
+            yield place / name
     if "file_name" not in record and "coco_url" not in record:
-        raise KeyError("file_name")
+        raise InputError(f"image {record['id']} has neither file_name nor coco_url")

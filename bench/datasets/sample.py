@@ -8,7 +8,6 @@ ordinary COCO folder. Numbers on them are not comparable with any paper's.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,7 +74,11 @@ def write_sample(folder: Path, count: int = COUNT, seed: int = SEED) -> None:
         content = {"info": info, "images": images, "annotations": annotations, "categories": categories}
         (draft / "annotations.json").write_text(json.dumps(content))
         (draft / "detections.json").write_text(json.dumps(detections))
-        shutil.move(draft, folder)
+        try:
+            draft.replace(folder)
+        except OSError:  # another process was quicker, with the same scenes
+            if not (folder / "annotations.json").exists():
+                raise
 
 
 def draw_scene(rng: Rng, crowded: bool = False) -> tuple[NDArray[np.uint8], list[Object]]:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from pycocotools.cocoeval import COCOeval
 
 from bench.metrics.bootstrap import draws, interval
-from bench.metrics.mean_iou import Number
+from bench.metrics.number import Number
 from bench.metrics.reference import Detection, evaluate_coco, evaluate_lvis
 
 DRAWS = 200
 AREAS = ("all", "small", "medium", "large")
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 LVIS_GROUPS = {"r": "ap_rare", "c": "ap_common", "f": "ap_frequent"}
 _ELEMENTS = 20_000_000
@@ -37,14 +36,15 @@ class Curve:
         category: index among the categories.
         image: (D,) index of each detection's image.
         right, wrong: (T, D) whether a detection is a true, a false positive at each IoU threshold; neither: ignored.
-        present: (images,) how many objects there are to find in each image.
+        holders, held: the images that hold objects to find, and how many in each.
     """
 
     category: int
     image: NDArray[np.intp]
     right: NDArray[np.bool_]
     wrong: NDArray[np.bool_]
-    present: NDArray[np.int64]
+    holders: NDArray[np.intp]
+    held: NDArray[np.int64]
 
     def precision(self, weights: NDArray[np.int64]) -> Floats:
         """Return (B, T, 101) precision at the recall levels for (B, images) weights; NaN where nothing is to find.
@@ -52,7 +52,7 @@ class Curve:
         Precision is made to fall with recall (pycocotools/cocoeval.py, accumulate).
         """
         batch, (thresholds, count) = len(weights), self.right.shape
-        present = (weights @ self.present).astype(float)
+        present = (weights[:, self.holders] @ self.held).astype(float)
         if not count:
             values = np.zeros((batch, thresholds, len(RECALLS)))
         else:
@@ -71,20 +71,17 @@ class Curve:
 def coco_average_precision(truth: dict[str, Any], detections: list[Detection]) -> Iterator[Number]:
     """Yield ap, ap50, ap75, ap_small, ap_medium, ap_large in percent by COCO's rules; n counts detections."""
     evaluation = evaluate_coco(truth, detections)
-    reference = evaluation.eval["precision"][:, :, :, :, -1]
-    yield from _numbers(coco_curves(evaluation), np.moveaxis(reference, 3, 0), len(truth["images"]), len(detections))
+    reference = np.moveaxis(evaluation.eval["precision"][:, :, :, :, -1], 3, 0)
+    yield from _numbers(coco_curves(evaluation), reference, {}, len(truth["images"]), len(detections))
 
 
 def lvis_average_precision(truth: dict[str, Any], detections: list[Detection]) -> Iterator[Number]:
     """Yield the same by LVIS's rules, and ap_rare, ap_common, ap_frequent."""
     evaluation = evaluate_lvis(truth, detections)
     reference = np.moveaxis(evaluation.eval["precision"], 3, 0)
-    curves = lvis_curves(evaluation)
-    yield from _numbers(curves, reference, len(truth["images"]), len(detections))
-    means = _category_means(curves["all"], len(truth["images"]), reference.shape[-1])
-    for letter, group in zip(evaluation.params.img_count_lbl, evaluation.freq_groups, strict=True):
-        chosen = reference[0][..., group]
-        yield _number(LVIS_GROUPS[letter], chosen, _nanmean(means[:, group], axis=1), len(detections))
+    letters = zip(evaluation.params.img_count_lbl, evaluation.freq_groups, strict=True)
+    groups = {LVIS_GROUPS[letter]: group for letter, group in letters}
+    yield from _numbers(lvis_curves(evaluation), reference, groups, len(truth["images"]), len(detections))
 
 
 def coco_curves(evaluation: COCOeval) -> dict[str, list[Curve]]:
@@ -118,40 +115,57 @@ def _curves(
             image = np.repeat([i for i, _ in found], [len(e[names["scores"]]) for _, e in found])[order]
             matched = np.concatenate([e[names["matches"]] for _, e in found], axis=1)[:, order] > 0
             counted = ~np.concatenate([e[names["ignore"]] for _, e in found], axis=1)[:, order].astype(bool)
-            present = np.zeros(images, dtype=np.int64)
-            for i, e in found:
-                present[i] = np.count_nonzero(np.asarray(e[names["gt_ignore"]]) == 0)
-            if present.any():
-                curves[area].append(Curve(category, image, matched & counted, ~matched & counted, present))
+            held = np.array([np.count_nonzero(np.asarray(e[names["gt_ignore"]]) == 0) for _, e in found])
+            if held.any():
+                holders = np.array([i for i, _ in found])[held > 0]
+                curves[area].append(
+                    Curve(category, image, matched & counted, ~matched & counted, holders, held[held > 0])
+                )
     return curves
 
 
-def _numbers(curves: dict[str, list[Curve]], reference: Floats, images: int, detections: int) -> Iterator[Number]:
-    """Yield the six numbers; ``reference`` is (areas, T, R, categories), -1 where a category has nothing to find."""
+def _numbers(
+    curves: dict[str, list[Curve]], reference: Floats, groups: dict[str, list[int]], images: int, detections: int
+) -> Iterator[Number]:
+    """Yield the numbers.
+
+    Args:
+        curves: by size class.
+        reference: (areas, T, R, categories) precision, -1 where a category has nothing to find.
+        groups: further metrics, each over some of the categories.
+        images, detections: how many there are.
+    """
+    every = slice(None)
     for index, area in enumerate(AREAS):
-        chosen = {"ap": slice(None), "ap50": slice(0, 1), "ap75": slice(5, 6)} if area == "all" else {}
-        chosen = chosen or {f"ap_{area}": slice(None)}
-        for metric, thresholds in chosen.items():
-            means = _category_means(curves[area], images, reference.shape[-1], thresholds)
-            yield _number(metric, reference[index, thresholds], _nanmean(means, axis=1), detections)
+        wanted: dict[str, tuple[slice, slice | list[int]]] = {f"ap_{area}": (every, every)}
+        if area == "all":
+            wanted = {"ap": (every, every), "ap50": (slice(0, 1), every), "ap75": (slice(5, 6), every)}
+            wanted |= {metric: (every, group) for metric, group in groups.items()}
+        drawn = _redrawn(curves[area], images, *reference.shape[1::2])
+        for metric, (thresholds, categories) in wanted.items():
+            chosen = reference[index][thresholds][..., categories]
+            yield _number(metric, chosen, drawn[:, thresholds][..., categories], detections)
 
 
 def _number(metric: str, reference: Floats, drawn: Floats, n: int) -> Number:
+    """Average over thresholds, recalls and those categories that have something to find."""
     valid = reference[reference > -1]
     value = 100 * float(valid.mean()) if valid.size else np.nan
-    return Number(metric, value, *interval(100 * drawn, value), n)
+    counted = ~np.isnan(drawn)
+    with np.errstate(invalid="ignore"):
+        means = np.where(counted, drawn, 0).sum(axis=(1, 2)) / counted.sum(axis=(1, 2))
+    return Number(metric, value, *interval(100 * means, value), n)
 
 
-def _category_means(curves: list[Curve], images: int, categories: int, thresholds: slice = slice(None)) -> Floats:
-    """Return (DRAWS, categories) average precision over thresholds and recalls; NaN where nothing is to find."""
+def _redrawn(curves: list[Curve], images: int, thresholds: int, categories: int) -> Floats:
+    """Return (DRAWS, T, categories): each draw's precision averaged over recalls, NaN where nothing is to find."""
     weights = draws(images, DRAWS)
-    means = np.full((len(weights), categories), np.nan)
+    means = np.full((len(weights), thresholds, categories), np.nan)
     for curve in curves:
-        size = curve.right.shape[0] * max(curve.right.shape[1], len(RECALLS))
-        step = max(1, _ELEMENTS // size)
+        step = max(1, _ELEMENTS // (thresholds * max(curve.right.shape[1], len(RECALLS))))
         for start in range(0, len(weights), step):
             part = slice(start, start + step)
-            means[part, curve.category] = curve.precision(weights[part])[:, thresholds].mean(axis=(1, 2))
+            means[part, :, curve.category] = curve.precision(weights[part]).mean(axis=2)
     return means
 
 
@@ -166,9 +180,3 @@ def _at_recalls(recall: Floats, precision: Floats) -> Floats:
     values = np.zeros((batch * thresholds, len(RECALLS)))
     values[rows, reached[rows, firsts] - 1] = precision.reshape(-1, count)[rows, firsts]
     return np.maximum.accumulate(values[:, ::-1], axis=1)[:, ::-1].reshape(batch, thresholds, -1)
-
-
-def _nanmean(values: Floats, axis: int) -> Floats:
-    counted = np.count_nonzero(~np.isnan(values), axis=axis)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.nansum(values, axis=axis) / np.where(counted, counted, np.nan))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.metrics.bootstrap import interval_of_ratio
-from bench.metrics.mean_iou import Number
+from bench.metrics.number import Number
 from bench.metrics.reference import Detection, evaluate_coco
 
 LIMITS = (10, 100, 1000)
@@ -21,7 +21,9 @@ LIMITS = (10, 100, 1000)
 
 def average_recall(truth: dict[str, Any], proposals: list[Detection]) -> Iterator[Number]:
     """Yield ar10, ar100, ar1000 in percent, and the mean number of proposals an image; n is the number of objects."""
-    evaluation = evaluate_coco(truth, proposals, by_category=False, max_detections=LIMITS, areas=("all",))
+    evaluation = evaluate_coco(
+        *_one_category(truth, proposals), by_category=False, max_detections=LIMITS, areas=("all",)
+    )
     recalls = evaluation.eval["recall"][:, 0, 0, :]
     per_image = evaluation.evalImgs
     present = np.array([0.0 if e is None else np.sum(np.asarray(e["gtIgnore"]) == 0) for e in per_image])
@@ -33,6 +35,14 @@ def average_recall(truth: dict[str, Any], proposals: list[Detection]) -> Iterato
     counts = np.array([float(counted[image["id"]]) for image in truth["images"]])
     limits = interval_of_ratio(counts, np.ones(len(counts)))
     yield Number("proposals", float(counts.mean()), *limits, len(counts), unit="per image")
+
+
+def _one_category(truth: dict[str, Any], proposals: list[Detection]) -> tuple[dict[str, Any], list[Detection]]:
+    """Return truth and proposals all of one category: pycocotools looks for detections under the truth's alone."""
+    one = {"category_id": 1}
+    annotations = [{**annotation, **one} for annotation in truth["annotations"]]
+    merged = {**truth, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
+    return merged, [{**proposal, **one} for proposal in proposals]
 
 
 def _found(evaluated: dict[str, Any], limit: int) -> float:

@@ -6,6 +6,8 @@ where a draw that repeats images of a rare category scores higher than the whole
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
@@ -15,6 +17,7 @@ DRAWS, LEVEL, SEED = 1000, 0.95, 0
 Floats = NDArray[np.float64]
 
 
+@lru_cache(maxsize=2)
 def draws(images: int, count: int = DRAWS) -> NDArray[np.int64]:
     """Return (count, images): how often each image is drawn, with replacement. Always the same for the same sizes."""
     if not images:

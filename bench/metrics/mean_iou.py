@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bench.metrics.bootstrap import interval_of_ratio
+from bench.metrics.number import Number
 
 SMALL, LARGE = 32**2, 96**2
 SIZES: dict[str, tuple[float, float]] = {
@@ -23,18 +23,6 @@ an instance of exactly 1024 or 9216 px² counts in two of them."""
 
 CHOICES = ("iou", "iou_single", "iou_oracle")
 """Columns of instances: the mask the protocol selects, the single mask, the best of the multimask answer."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """A metric's value with its 95 % interval; NaN where there is nothing to average."""
-
-    metric: str
-    value: float
-    low: float
-    high: float
-    n: int
-    unit: str = "%"
 
 
 def mean_ious(instances: pd.DataFrame) -> Iterator[Number]:
@@ -56,4 +44,4 @@ def _mean(metric: str, image_ids: NDArray[np.int64], values: NDArray[np.float64]
     _, image = np.unique(image_ids, return_inverse=True)
     sums, counts = (np.bincount(image, weights=weights).astype(np.float64) for weights in (values, None))
     low, high = interval_of_ratio(sums, counts)
-    return Number(metric, float(values.mean()), low, high, len(values))
+    return Number(metric, float(sums.sum() / counts.sum()), low, high, len(values))

@@ -37,11 +37,11 @@ class _NumpyWithFloat(ModuleType):
 lvis.eval.np = _NumpyWithFloat("numpy")
 
 
-def ground_truth(annotation_file: Path, image_ids: Collection[int]) -> dict[str, Any]:
-    """Return an annotation file's content for these images, its annotations numbered from 1."""
+def ground_truth(annotation_file: Path, image_ids: Collection[int], leave_out: Collection[int] = ()) -> dict[str, Any]:
+    """Return an annotation file's content for these images, without some annotations, numbered from 1."""
     content = json.loads(annotation_file.read_bytes())
-    wanted = set(image_ids)
-    kept = [annotation for annotation in content["annotations"] if annotation["image_id"] in wanted]
+    wanted, unwanted = set(image_ids), set(leave_out)
+    kept = [own for own in content["annotations"] if own["image_id"] in wanted and own["id"] not in unwanted]
     return {
         "info": content.get("info", {}),
         "images": [image for image in content["images"] if image["id"] in wanted],

@@ -40,7 +40,7 @@ class Clicker:
     def next(self, answer: Mask | None = None) -> Click:
         """Return the next click, given the model's (H, W) answer to the clicks so far (none: an empty one)."""
         if answer is None:
-            missing, superfluous = self._deepest(self.mask), (0.0, 0, 0)
+            missing, superfluous = self._deepest(self.mask), (0, 0, 0)
         else:
             missing, superfluous = self._deepest(self.mask & ~answer), self._deepest(answer & ~self.mask)
         positive = missing[0] > superfluous[0]
@@ -49,21 +49,25 @@ class Clicker:
         self.clicks.append(click)
         return click
 
-    def _deepest(self, region: Mask) -> tuple[float, int, int]:
-        """Return the greatest distance from the region's edge, and its x and y; zeros for an empty region.
+    def _deepest(self, region: Mask) -> tuple[int, int, int]:
+        """Return the greatest squared distance from the region's edge, and its x and y; zeros for an empty region.
 
-        Only the rows the region occupies are looked at, one more on each side: the distances are those in the whole
-        image. Columns are left as they are, because OpenCV's rounding, and with it ties, depends on them.
+        Squared distances between pixels are whole numbers: rounded to them, the transform is exact, and ties are ties
+        on every machine. Only the region's bounding box is looked at, with the ring of outside pixels around it; no
+        outside pixel is nearer than the ring.
         """
         rows = np.flatnonzero(region.any(axis=1))
         if not len(rows):
-            return 0.0, 0, 0
+            return 0, 0, 0
         top, bottom = int(rows[0]), int(rows[-1]) + 1
-        padded = np.pad(region[top:bottom], 1).astype(np.uint8)
+        columns = np.flatnonzero(region[top:bottom].any(axis=0))
+        left, right = int(columns[0]), int(columns[-1]) + 1
+        padded = np.pad(region[top:bottom, left:right], 1).astype(np.uint8)
         depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+        squared = np.rint(np.square(depth)).astype(np.int64)
         for click in self.clicks:
-            if top <= click.y < bottom:
-                depth[click.y - top, click.x] = 0
-        y, x = divmod(int(np.argmax(depth)), depth.shape[1])
-        deepest = float(depth[y, x])
-        return (deepest, x, top + y) if deepest > 0 else (0.0, 0, 0)
+            if top <= click.y < bottom and left <= click.x < right:
+                squared[click.y - top, click.x - left] = 0
+        y, x = divmod(int(np.argmax(squared)), squared.shape[1])
+        deepest = int(squared[y, x])
+        return (deepest, left + x, top + y) if deepest else (0, 0, 0)

@@ -75,13 +75,14 @@ class AveragePrecision(_Knobs):
     Attributes:
         score: detector: a mask is ranked by its box's score.
         refine: how many times the answer is given back to refine it.
-        max_detections: how many of an image's boxes are taken, best first: COCO's and LVIS's own limits.
+        max_boxes: how many of an image's boxes are taken, best first; all, if not given. COCO's evaluation itself takes
+            the best 100 of an image and category, LVIS's the best 300 of an image.
         detection_area: mask: a detection's size class comes from its mask.
     """
 
     score: Literal["detector"]
     refine: Literal[0]
-    max_detections: dict[Literal["coco", "lvis"], int]
+    max_boxes: int | None = Field(default=None, ge=1)
     detection_area: Literal["mask"]
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from adapters.cards import cards
 from bench.report.console import console
 
 MASKS = {"": "best score", "_single": "single", "_oracle": "oracle"}
@@ -30,8 +29,8 @@ def print_run(folder: Path) -> None:
     for table in _tables(record["plan"], results, latency):
         out.print(table)
     for line in _footnotes(record):
-        out.print(line, highlight=False)
-    out.print(f"files: {folder}/results.csv, instances.parquet, latency.csv, run.json", highlight=False)
+        out.print(line, highlight=False, markup=False)
+    out.print(f"files: {folder}/results.csv, instances.parquet, latency.csv, run.json", highlight=False, markup=False)
 
 
 def _tables(plan: dict[str, Any], results: pd.DataFrame, latency: pd.DataFrame) -> Iterator[Table]:
@@ -50,10 +49,9 @@ def _tables(plan: dict[str, Any], results: pd.DataFrame, latency: pd.DataFrame) 
 def _mean_iou_table(plan: dict[str, Any], results: pd.DataFrame, tasks: list[str]) -> Table:
     table = Table("model", "weights", "mask taken", *(_task_title(task) for task in tasks), title="mIoU (%)")
     for model in plan["models"]:
-        several = cards()[model["name"]].masks > 1
-        for suffix, choice in MASKS.items() if several else [("", "its only one")]:
+        for suffix, choice in MASKS.items() if model["masks"] > 1 else [("", "its only one")]:
             cells = [_cell(results, model["name"], task, f"miou{suffix}") for task in tasks]
-            first = (model["name"], model["weights"][:12]) if suffix == "" else ("", "")
+            first = (model["name"], model["short_weights"]) if suffix == "" else ("", "")
             table.add_row(*first, choice, *cells)
         table.add_section()
     return table
@@ -66,7 +64,7 @@ def _metric_table(
     for model in plan["models"]:
         if task in model["tasks"]:
             cells = [_cell(results, model["name"], task, metric) for metric in metrics]
-            table.add_row(model["name"], model["weights"][:12], *cells)
+            table.add_row(model["name"], model["short_weights"], *cells)
     return table
 
 
@@ -108,8 +106,6 @@ def _task_title(task: str) -> str:
 
 
 def _footnotes(record: dict[str, Any]) -> Iterator[str]:
-    from bench.runs.conditions import Conditions
-
     plan = record["plan"]
     data, protocol = plan["dataset"], plan["protocol"]
     yield f"protocol: {protocol['name']} version {protocol['version']} ({protocol['source']})"
@@ -118,7 +114,7 @@ def _footnotes(record: dict[str, Any]) -> Iterator[str]:
     if plan["detections"]:
         boxes = plan["detections"]
         yield f"boxes: {boxes['name']}, {boxes['boxes']} taken, sha256 {boxes['digest'][:12]}"
-    yield f"conditions: {Conditions.model_validate(plan['conditions']).summary()}"
+    yield f"conditions: {plan['conditions']['summary']}"
     yield "brackets: 95 % bootstrap interval over images"
     for model in plan["models"]:
         if model["weights"] == "random":

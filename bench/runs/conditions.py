@@ -9,11 +9,10 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
-from adapters.errors import unknown
+from adapters import devices
 from adapters.memory import keep_freed_memory
-from adapters.registry import DTYPES, check_device
 from bench import __version__
 
 PACKAGES = ("torch", "torchvision", "timm", "segment-anything", "ultralytics", "numpy", "opencv-python", "pillow",
@@ -29,7 +28,8 @@ class Conditions(BaseModel):
         threads: of torch on the CPU.
         tf32: whether CUDA may round matrix products to TF32.
         memory_kept: whether freed memory is kept by the process (adapters.memory).
-        cpu, gpu: names.
+        cpu, gpu: names; cores: of the machine.
+        cuda: the version torch was built for, on a CUDA device.
         system: operating system and Python.
         versions: of the packages that compute.
     """
@@ -44,11 +44,14 @@ class Conditions(BaseModel):
     cpu: str
     cores: int
     gpu: str | None
+    cuda: str | None
     system: str
     versions: dict[str, str]
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def summary(self) -> str:
-        """Return the conditions in a line."""
+        """The conditions in a line."""
         where = self.gpu if self.device != "cpu" else f"{self.cpu}, {self.threads} threads"
         return f"{self.device} ({where}), {self.dtype}, torch {self.versions['torch']}"
 
@@ -67,9 +70,7 @@ def prepare(device: str, dtype: str) -> Conditions:
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    check_device(device)
-    if dtype not in DTYPES:
-        raise unknown("dtype", dtype, DTYPES)
+    devices.check(device, dtype)
     kept = keep_freed_memory()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -82,6 +83,7 @@ def prepare(device: str, dtype: str) -> Conditions:
         cpu=cpu_name(),
         cores=os.cpu_count() or 1,
         gpu=None if device == "cpu" else torch.cuda.get_device_name(device),
+        cuda=None if device == "cpu" else torch.version.cuda,
         system=f"{platform.system()} {platform.machine()}, Python {sys.version.split()[0]}",
         versions=_versions(),
     )

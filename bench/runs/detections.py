@@ -42,13 +42,13 @@ class Detections:
     skipped: Counter[str]
 
 
-def read_detections(path: Path, dataset: Dataset, limit: int, keep_going: bool = False) -> Detections:
+def read_detections(path: Path, dataset: Dataset, limit: int | None = None, keep_going: bool = False) -> Detections:
     """Read a COCO results file for the images of a dataset.
 
     Args:
         path: the file.
         dataset: whose images and categories it must fit.
-        limit: so many boxes of an image are taken, best first, the file's order among equals.
+        limit: so many boxes of an image are taken, best first, the file's order among equals; all, if None.
         keep_going: count what can't be used instead of stopping there.
 
     Raises:
@@ -61,25 +61,30 @@ def read_detections(path: Path, dataset: Dataset, limit: int, keep_going: bool =
         where = f"{path}, detection {number}"
         if not isinstance(record, dict) or not all(field in record for field in FIELDS):
             raise InputError(f"{where}: {', '.join(FIELDS)} needed")
+        try:
+            score = float(record["score"])
+            x, y, w, h = (float(value) for value in record["bbox"])
+            hash((record["image_id"], record["category_id"]))
+        except (TypeError, ValueError):
+            raise InputError(f"{where}: a number as score and four as bbox needed") from None
         if record["image_id"] not in images:
             skipped["image not in the data"] += record["image_id"] not in dataset.known_images
             continue
         if record["category_id"] not in dataset.categories:
             raise InputError(f"{where}: category {record['category_id']} isn't one of {dataset.name}'s")
-        x, y, w, h = (float(value) for value in record["bbox"])
-        problem = _problem(x, y, w, h, images[record["image_id"]])
+        problem = _problem((x, y, w, h), score, images[record["image_id"]])
         if problem is not None and not keep_going:
             raise InputError(f"{where}: {problem}; --keep-going leaves such boxes out")
         if problem is not None:
-            skipped["box outside the image or empty"] += 1
+            skipped["its box is empty or outside the image, or its score no number"] += 1
             continue
-        box = DetectorBox((x, y, x + w, y + h), record["category_id"], float(record["score"]))
+        box = DetectorBox((x, y, x + w, y + h), record["category_id"], score)
         by_image[record["image_id"]].append(box)
     if not by_image:
         raise InputError(f"{path}: none of its boxes is of an image of {dataset.name}")
     for image_id, boxes in by_image.items():
-        skipped["beyond the limit of an image"] += max(0, len(boxes) - limit)
         by_image[image_id] = sorted(boxes, key=lambda found: -found.score)[:limit]
+        skipped["beyond the protocol's limit for an image"] += len(boxes) - len(by_image[image_id])
     return Detections(path.name, sha256(path), dict(by_image), +skipped)
 
 
@@ -95,11 +100,14 @@ def _records(path: Path) -> Iterator[Any]:
     yield from content
 
 
-def _problem(x: float, y: float, w: float, h: float, image: Image) -> str | None:
-    told = f"its box {[x, y, w, h]} (x y width height)"
-    if not all(map(math.isfinite, (x, y, w, h))):
+def _problem(bbox: tuple[float, float, float, float], score: float, image: Image) -> str | None:
+    x, y, w, h = bbox
+    told = f"its box {list(bbox)} (x y width height)"
+    if not math.isfinite(score):
+        return f"its score {score} isn't finite"
+    if not all(map(math.isfinite, bbox)):
         return f"{told} isn't finite"
-    if w <= 0 or h <= 0:
+    if x + w <= x or y + h <= y:
         return f"{told} is empty"
     if x + w <= 0 or y + h <= 0 or x >= image.width or y >= image.height:
         return f"{told} lies outside the {image.width}x{image.height} image {image.id}"

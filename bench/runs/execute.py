@@ -15,6 +15,7 @@ from adapters.checkpoints import Weights
 from adapters.errors import InputError
 from adapters.stages import listening
 from bench.datasets import Dataset, Image
+from bench.datasets.check import HINT
 from bench.runs.detections import Detections
 from bench.runs.folder import RUN_FILE, RunFolder
 from bench.runs.plan import SCHEMA, ModelIdentity, Plan
@@ -22,7 +23,7 @@ from bench.runs.score import score
 from bench.runs.tasks import evaluate
 
 OnImages = Callable[[str, int], None]
-"""Told a model's name and how many of its images are done now."""
+"""Told a model's name and how many more of its images are done now."""
 
 
 def execute(
@@ -31,28 +32,37 @@ def execute(
     weights: Mapping[str, Weights],
     detections: Detections | None,
     folder: RunFolder,
+    keep_going: bool = False,
     on_images: OnImages = lambda model, count: None,
 ) -> None:
     """Do what of the plan isn't done yet, then score it. Nothing is done twice.
+
+    Args:
+        plan: what to do.
+        dataset, weights, detections: what the plan was made of.
+        folder: where the run lies.
+        keep_going: leave out and count images that can't be read, instead of stopping there.
+        on_images: told of progress.
 
     Raises:
         InputError: where an image can't be read; what is done stays, and the run can go on.
     """
     folder.check_free_for(plan)
     with folder.locked():
-        record = folder.record() or {"schema_version": SCHEMA, "plan": plan.model_dump(mode="json"), "started": _now()}
-        if record.get("status") == "complete":
+        folder.check_free_for(plan)
+        if folder.is_complete():
             return
+        record = folder.record() or {"schema_version": SCHEMA, "plan": plan.model_dump(mode="json"), "started": _now()}
         folder.write_json(RUN_FILE, {**record, "status": "running", "error": None}, indent=1)
         try:
             for model in plan.models:
-                _run_model(plan, model, weights[model.name], dataset, detections, folder, on_images)
-            counts = score(plan, dataset, detections, folder)
+                _run_model(plan, model, weights[model.name], dataset, detections, folder, keep_going, on_images)
+            scored = score(plan, dataset, detections, folder)
         except BaseException as error:
             told = str(error) if isinstance(error, InputError) else type(error).__name__
             folder.write_json(RUN_FILE, {**record, "status": "stopped", "error": told}, indent=1)
             raise
-        done = {**record, "status": "complete", "error": None, "finished": _now(), "counts": counts}
+        done = {**record, "status": "complete", "error": None, "finished": _now(), **scored}
         folder.write_json(RUN_FILE, done, indent=1)
 
 
@@ -63,6 +73,7 @@ def _run_model(
     dataset: Dataset,
     detections: Detections | None,
     folder: RunFolder,
+    keep_going: bool,
     on_images: OnImages,
 ) -> None:
     """Run one model on the shards that aren't there yet; it is loaded only if there are any."""
@@ -72,16 +83,11 @@ def _run_model(
         path = folder.shard(model.name, index)
         if not path.exists():
             if adapter is None:
+                adapters.family(model.name)
                 started = time.perf_counter()
-                adapter = adapters.load(
-                    model.name,
-                    weights.path or weights.identity,
-                    plan.conditions.device,
-                    plan.conditions.dtype,
-                    allow_unknown_hash=not weights.official,
-                )
+                adapter = adapters.load(model.name, weights, plan.conditions.device, plan.conditions.dtype)
                 stopwatch("load", 0, time.perf_counter() - started)
-            content = _run_shard(plan, model, adapter, images, detections, stopwatch)
+            content = _run_shard(plan, model, adapter, images, detections, keep_going, stopwatch)
             folder.write_json(path.relative_to(folder.path), content)
         on_images(model.name, len(images))
     del adapter
@@ -94,19 +100,21 @@ def _run_shard(
     adapter: Adapter,
     images: Sequence[Image],
     detections: Detections | None,
+    keep_going: bool,
     stopwatch: _Stopwatch,
 ) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     found: dict[str, list[dict[str, Any]]] = {}
     skipped: dict[str, Counter[str]] = {}
-    unread: list[dict[str, Any]] = []
+    files: dict[int, str] = {}
+    unread: dict[int, str] = {}
     for image in images:
         try:
-            pixels = image.pixels()
+            pixels, files[image.id] = image.read()
         except InputError as error:
-            if not plan.keep_going:
-                raise
-            unread.append({"image_id": image.id, "reason": str(error)})
+            if not keep_going:
+                raise InputError(f"{error}; {HINT}") from None
+            unread[image.id] = str(error)
             continue
         boxes = detections.by_image.get(image.id, []) if detections is not None else []
         with listening(stopwatch):
@@ -117,7 +125,16 @@ def _run_shard(
             found.setdefault(task, []).extend(results)
         for task, reasons in result.skipped.items():
             skipped.setdefault(task, Counter()).update(reasons)
-    return {"rows": rows, "detections": found, "skipped": skipped, "unread": unread, "latency": stopwatch.taken()}
+    return {
+        "rows": rows,
+        "detections": found,
+        "skipped": skipped,
+        "files": list(files.items()),
+        "unread": list(unread.items()),
+        "device": adapter.device,
+        "dtype": adapter.dtype,
+        "latency": stopwatch.taken(),
+    }
 
 
 class _Stopwatch:

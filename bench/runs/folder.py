@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from adapters.errors import InputError
 from bench.runs.plan import SCHEMA, Plan, first_difference
 
-RUN_FILE = "run.json"
+RUN_FILE, SHARDS = "run.json", "shards"
+RESULT_FILES = ("results.csv", "instances.parquet", "latency.csv")
 
 
 class RunFolder:
@@ -43,30 +42,16 @@ class RunFolder:
             raise InputError(f"{file} has schema version {schema}, this sambench reads {SCHEMA}")
         return dict(content)
 
-    def plan(self) -> Plan:
-        """Return the plan of the run that lies here.
-
-        Raises:
-            InputError: where there is none.
-        """
-        record = self.record()
-        if record is None:
-            raise InputError(f"{self.path} holds no run")
-        try:
-            return Plan.model_validate(record["plan"])
-        except (KeyError, ValidationError) as error:
-            raise InputError(f"{self.path / RUN_FILE} can't be read: {str(error).splitlines()[0]}") from None
-
     def check_free_for(self, plan: Plan) -> None:
         """Raise InputError where the folder holds a run of another plan, or things that aren't a run."""
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--out {self.path} is a file")
         record = self.record()
         if record is not None:
-            difference = first_difference(record["plan"], plan.model_dump(mode="json"))
+            difference = first_difference(record.get("plan", {}), plan.model_dump(mode="json"))
             if difference is not None:
                 raise InputError(f"{self.path} holds a run of another plan ({difference}): name another --out")
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        elif self.path.is_dir() and any(path.name != SHARDS for path in self.path.iterdir()):
             raise InputError(f"{self.path} isn't empty and holds no run: name another --out")
 
     @contextmanager
@@ -76,8 +61,8 @@ class RunFolder:
         Raises:
             InputError: where another process holds it.
         """
-        (self.path / "shards").mkdir(parents=True, exist_ok=True)
-        with (self.path / "shards" / ".lock").open("w") as lock:
+        (self.path / SHARDS).mkdir(parents=True, exist_ok=True)
+        with (self.path / SHARDS / ".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -86,9 +71,15 @@ class RunFolder:
                 leftover.unlink()
             yield
 
+    def is_complete(self) -> bool:
+        """Return whether a run ended here and its results are still there."""
+        record = self.record()
+        there = all((self.path / name).is_file() for name in RESULT_FILES)
+        return record is not None and record.get("status") == "complete" and there
+
     def shard(self, model: str, index: int) -> Path:
         """Return the file of a shard, present once the shard is done."""
-        return self.path / "shards" / f"{model}-{index:05d}.json"
+        return self.path / SHARDS / f"{model}-{index:05d}.json"
 
     def write_json(self, name: str | Path, content: Any, indent: int | None = None) -> None:
         """Write a JSON file so that it is there whole or not at all."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from adapters.cards import card
+from adapters.cards import ModelCard, card
 from adapters.checkpoints import Weights
 from adapters.errors import InputError
 from bench.datasets import Dataset, Image
@@ -25,17 +25,26 @@ class _Data(BaseModel):
 
 
 class ModelIdentity(_Data):
-    """A model and its weights: the sha256 of the checkpoint, "random" or "none"."""
+    """A model, its weights and what it is asked.
+
+    Attributes:
+        name, title, source, licence, preprocessing: from its card.
+        weights: the sha256 of the checkpoint, "random" or "none"; short_weights as it stands in tables.
+        official: whether the checkpoint is proven to be the published one.
+        masks: how many candidates it gives for a prompt.
+        tasks: those it can do.
+    """
 
     name: str
+    title: str
+    source: str
+    licence: str
+    preprocessing: str
     weights: str
+    short_weights: str
     official: bool
+    masks: int
     tasks: tuple[str, ...]
-
-    @property
-    def short_weights(self) -> str:
-        """The weights as they stand in tables."""
-        return self.weights[:12]
 
 
 class DatasetIdentity(_Data):
@@ -75,7 +84,6 @@ class Plan(_Data):
     omitted: tuple[Omission, ...]
     conditions: Conditions
     shard_images: int
-    keep_going: bool
 
     def shards(self, images: Sequence[Image]) -> list[Sequence[Image]]:
         """Return the images cut into shards of consecutive ones."""
@@ -89,24 +97,27 @@ def make_plan(
     asked: Sequence[str],
     detections: Detections | None,
     conditions: Conditions,
-    keep_going: bool = False,
 ) -> Plan:
     """Make the plan of a run.
 
     Raises:
-        InputError: for an unknown task, one that lacks its detections, or a model that can do none of the tasks.
+        InputError: for an unknown task, one that lacks its detections, or if no model can do any of the tasks.
     """
     tasks = expand_tasks(asked, protocol)
     if DETECTOR_BOX in tasks and detections is None:
         raise InputError("the task detector_box needs a detector's boxes: --detections FILE (COCO results format)")
+    if DETECTOR_BOX not in tasks and detections is not None:
+        raise InputError("--detections is given, but detector_box isn't among the --tasks")
     identities, omitted = [], []
     for name, weights in models.items():
         obstacles = {task: obstacle(card(name), task) for task in tasks}
         omitted += [Omission(model=name, task=task, reason=why) for task, why in obstacles.items() if why is not None]
         able = tuple(task for task, why in obstacles.items() if why is None)
-        if not able:
-            raise InputError(f"{name} can do none of the tasks: {'; '.join(map(str, obstacles.values()))}")
-        identities.append(ModelIdentity(name=name, weights=weights.identity, official=weights.official, tasks=able))
+        if able:
+            identities.append(_identity(card(name), weights, able))
+    if not identities:
+        reasons = "; ".join(f"{model.model} {model.task}: {model.reason}" for model in omitted)
+        raise InputError(f"no model can do any of the tasks ({reasons})")
     boxes = None
     if detections is not None:
         count = sum(map(len, detections.by_image.values()))
@@ -126,7 +137,21 @@ def make_plan(
         omitted=tuple(omitted),
         conditions=conditions,
         shard_images=SHARD_IMAGES,
-        keep_going=keep_going,
+    )
+
+
+def _identity(chosen: ModelCard, weights: Weights, tasks: tuple[str, ...]) -> ModelIdentity:
+    return ModelIdentity(
+        name=chosen.name,
+        title=chosen.title,
+        source=chosen.source,
+        licence=chosen.licence,
+        preprocessing=chosen.preprocessing,
+        weights=weights.identity,
+        short_weights=weights.short,
+        official=weights.official,
+        masks=chosen.masks,
+        tasks=tasks,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,11 @@ from bench.runs.detections import DetectorBox
 BOX, DETECTOR_BOX, EVERYTHING = "box", "detector_box", "everything"
 INSTANCE_ROWS = 8
 """So many prompts have all their masks at the image's size at the same time."""
+
+BLOCK_BYTES = 256 << 20
+"""The true masks of so many bytes are held at the same time."""
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass
@@ -88,17 +93,19 @@ def evaluate(
 ) -> ImageResult:
     """Encode an image once and run all tasks on it."""
     result = ImageResult()
-    embedding = adapter.encode(pixels)
     clicks = [int(task.removeprefix("click")) for task in tasks if task.startswith("click")]
-    if BOX in tasks or clicks:
-        chosen, skipped = _chosen(image.annotations, protocol)
-        truths = [annotation.mask(image.height, image.width) for annotation in chosen]
-        for task in [BOX] * (BOX in tasks) + [click_task(count) for count in clicks]:
-            result.skipped[task] = Counter(skipped)
+    instance_tasks = [BOX] * (BOX in tasks) + [click_task(count) for count in clicks]
+    chosen, skipped = _chosen(image.annotations, protocol)
+    result.skipped = {task: Counter(skipped) for task in instance_tasks}
+    if not ((instance_tasks and chosen) or (DETECTOR_BOX in tasks and boxes) or EVERYTHING in tasks):
+        return result
+    embedding = adapter.encode(pixels)
+    for block in _blocks(chosen, image):
+        truths = [annotation.mask(image.height, image.width) for annotation in block]
         if BOX in tasks:
-            result.rows += _by_boxes(adapter, embedding, chosen, truths, result.skipped[BOX])
+            result.rows += _by_boxes(adapter, embedding, block, truths, result.skipped[BOX])
         if clicks:
-            result.rows += _by_clicks(adapter, embedding, chosen, truths, clicks)
+            result.rows += _by_clicks(adapter, embedding, block, truths, clicks)
     if DETECTOR_BOX in tasks:
         result.detections[DETECTOR_BOX] = _by_detector(adapter, embedding, image.id, boxes)
     if EVERYTHING in tasks:
@@ -109,7 +116,9 @@ def evaluate(
 def _chosen(annotations: Sequence[Annotation], protocol: Protocol) -> tuple[list[Annotation], Counter[str]]:
     chosen, skipped = [], Counter[str]()
     for annotation in annotations:
-        if annotation.area < protocol.annotations.min_area:
+        if annotation.problem is not None:
+            skipped["the annotation can't be used"] += 1
+        elif annotation.area < protocol.annotations.min_area:
             skipped["area below the protocol's minimum"] += 1
         elif annotation.iscrowd and protocol.annotations.crowd == "exclude":
             skipped["crowd, which the protocol leaves out"] += 1
@@ -118,11 +127,18 @@ def _chosen(annotations: Sequence[Annotation], protocol: Protocol) -> tuple[list
     return chosen, skipped
 
 
+def _blocks(annotations: Sequence[Annotation], image: Image) -> Iterator[Sequence[Annotation]]:
+    """Yield the annotations in blocks whose masks take a bounded amount of memory."""
+    size = max(1, BLOCK_BYTES // (image.height * image.width))
+    for start in range(0, len(annotations), size):
+        yield annotations[start : start + size]
+
+
 def _by_boxes(
     adapter: Adapter,
     embedding: Embedding,
     annotations: Sequence[Annotation],
-    truths: Sequence[NDArray[np.bool_]],
+    truths: Sequence[Mask],
     skipped: Counter[str],
 ) -> list[dict[str, Any]]:
     usable = [
@@ -136,7 +152,7 @@ def _by_boxes(
         return []
     annotations, truths = zip(*usable, strict=True)
     candidates = adapter.decode(embedding, Prompts.from_boxes([annotation.box for annotation in annotations]))
-    measured, _ = _measured(candidates, truths)
+    measured = [numbers for numbers, _ in _measured(candidates, truths)]
     return [_row(BOX, annotation, numbers) for annotation, numbers in zip(annotations, measured, strict=True)]
 
 
@@ -144,15 +160,13 @@ def _by_clicks(
     adapter: Adapter,
     embedding: Embedding,
     annotations: Sequence[Annotation],
-    truths: Sequence[NDArray[np.bool_]],
+    truths: Sequence[Mask],
     counts: Sequence[int],
 ) -> list[dict[str, Any]]:
     """Click until the greatest count; every smaller count is met on the way."""
     rows: list[dict[str, Any]] = []
-    if not annotations:
-        return rows
     clickers = [Clicker(truth) for truth in truths]
-    answers: Sequence[NDArray[np.bool_] | None] = [None] * len(truths)
+    answers: Sequence[Mask | None] = [None] * len(truths)
     for count in range(1, max(counts) + 1):
         for clicker, answer in zip(clickers, answers, strict=True):
             clicker.next(answer)
@@ -161,7 +175,9 @@ def _by_clicks(
         if count not in counts:
             answers = list(candidates.masks("best"))
             continue
-        measured, answers = _measured(candidates, truths)
+        measured, answers = zip(
+            *((numbers, mask.copy()) for numbers, mask in _measured(candidates, truths)), strict=True
+        )
         for annotation, numbers, made in zip(annotations, measured, clicks, strict=True):
             rows.append(_row(click_task(count), annotation, numbers, made.ravel().tolist()))
     return rows
@@ -192,35 +208,31 @@ def _everything(adapter: Adapter, embedding: Embedding, image_id: int, protocol:
     ]
 
 
-def _measured(
-    candidates: Candidates, truths: Sequence[NDArray[np.bool_]]
-) -> tuple[list[dict[str, float]], list[NDArray[np.bool_]]]:
-    """Return for each prompt the IoU of the best, the single and the oracle's mask, and the best mask itself."""
+def _measured(candidates: Candidates, truths: Sequence[Mask]) -> Iterator[tuple[dict[str, Any], Mask]]:
+    """Yield for each prompt the IoU of the best, the single and the oracle's mask, and a view of the best mask."""
     count, masks = candidates.scores.shape
     best = candidates.best()
     multimask = np.arange(masks)[candidates.multimask]
-    numbers, answers = [], []
     for start in range(0, count, INSTANCE_ROWS):
         rows = np.arange(start, min(start + INSTANCE_ROWS, count))
         columns = np.tile(np.arange(masks), len(rows))
         everyone = candidates.masks(columns, np.repeat(rows, masks))
         for row, own in zip(rows, everyone.reshape(len(rows), masks, *everyone.shape[1:]), strict=True):
             ious = iou(own, truths[row])
-            numbers.append(
-                {
-                    "iou": float(ious[best[row]]),
-                    "iou_single": float(ious[candidates.single]),
-                    "iou_oracle": float(ious[multimask].max()),
-                    "score": float(candidates.scores[row, best[row]]),
-                }
-            )
-            answers.append(own[best[row]].copy())
-    return numbers, answers
+            numbers = {
+                "iou": float(ious[best[row]]),
+                "iou_single": float(ious[candidates.single]),
+                "iou_oracle": float(ious[multimask].max()),
+                "score": _finite(candidates.scores[row, best[row]]),
+            }
+            yield numbers, own[best[row]]
 
 
-def _row(
-    task: str, annotation: Annotation, numbers: dict[str, float], clicks: list[int] | None = None
-) -> dict[str, Any]:
+def _finite(score: float) -> float | None:
+    return float(score) if np.isfinite(score) else None
+
+
+def _row(task: str, annotation: Annotation, numbers: dict[str, Any], clicks: list[int] | None = None) -> dict[str, Any]:
     return {
         "task": task,
         "image_id": annotation.image_id,

@@ -100,6 +100,20 @@ def test_an_unpublished_hash_is_refused_unless_the_user_says_otherwise(tmp_path)
     assert resolve(card("fast_sam_s"), file, allow_unknown_hash=True).identity == sha256(file)
 
 
+def test_a_damaged_file_in_the_cache_is_to_be_deleted(cache):
+    path = cached_path(a_card())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"damaged")
+    with pytest.raises(InputError, match="delete it"):
+        resolve(a_card())
+
+
+def test_what_cannot_be_proven_is_not_downloaded(server, cache):
+    with pytest.raises(InputError, match="no hash is published"):
+        fetch(a_card(url=f"{server[1]}/model.pt", sha256=None))
+    assert not (cache / "weights").exists()
+
+
 def test_another_models_checkpoint_is_named(tmp_path, monkeypatch):
     file = tmp_path / "model.pt"
     file.write_bytes(b"pretend")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-
-pytest.importorskip("ultralytics")
 
 import adapters
 from adapters.errors import InputError
 from adapters.everything import PROPOSALS
 from adapters.prompts import Prompts
 from tests.conftest import with_real_weights
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("ultralytics") is None, reason="ultralytics isn't installed")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,19 @@ def test_box_match_is_mask_or_box():
 def test_an_option_of_another_family_is_refused():
     with pytest.raises(InputError, match="no such option"):
         adapters.load("mobile_sam", "random", box_match="box")
+
+
+def test_ultralytics_changes_nothing_for_the_rest_of_the_process():
+    """It would reset threads and print options, and have Pillow install packages for images it can't read."""
+    code = """
+import cv2, numpy, PIL.Image, torch
+state = lambda: (PIL.Image.open, cv2.getNumThreads(), str(numpy.get_printoptions()), torch.get_num_threads())
+before = state()
+import adapters
+adapters.family("fast_sam_s")
+assert state() == before, (before, state())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_ultralytics_stays_offline():

@@ -71,9 +71,16 @@ def test_exactly_one_kind():
         Prompts(boxes=np.zeros((1, 4)), points=np.zeros((1, 1, 2)), labels=np.ones((1, 1), np.int8))
 
 
-def test_logits_need_one_row_a_prompt():
+@pytest.mark.parametrize("logits", [np.zeros((2, 256, 256)), np.zeros((1, 100, 100)), np.full((1, 256, 256), np.nan)])
+def test_logits_need_one_finite_row_a_prompt(logits):
     with pytest.raises(InputError, match="logits"):
-        Prompts.from_boxes([[0, 0, 5, 5]], logits=np.zeros((2, 256, 256)))
+        Prompts.from_boxes([[0, 0, 5, 5]], logits=logits)
+
+
+def test_the_constructor_copies_too():
+    boxes = np.array([[0.0, 0.0, 5.0, 5.0]])
+    Prompts(boxes=boxes)
+    boxes[:] = 1
 
 
 def test_no_prompts_are_fine():

@@ -74,6 +74,13 @@ def test_a_box_beside_the_image_is_refused(random_mobile_sam, encoded):
         random_mobile_sam.decode(encoded, Prompts.from_boxes([[700, 0, 800, 50]]))
 
 
+def test_rows_that_do_not_exist_are_refused(random_mobile_sam, encoded):
+    candidates = random_mobile_sam.decode(encoded, Prompts.from_boxes(BOXES))
+    for rows in ([3], [-1], [True, False, True]):
+        with pytest.raises(InputError, match="rows"):
+            candidates.masks("best", rows=rows)
+
+
 def test_columns_that_do_not_exist_are_refused(random_mobile_sam, encoded):
     candidates = random_mobile_sam.decode(encoded, Prompts.from_boxes(BOXES))
     with pytest.raises(InputError, match="columns 0 to 3"):

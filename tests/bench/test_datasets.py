@@ -7,11 +7,15 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image as PillowImage
 from pycocotools import mask as codec
 
 from adapters.errors import InputError
 from bench.datasets import open_dataset
+from bench.datasets.annotations import check_annotations, run_lengths
 from bench.datasets.check import check_images
 from bench.datasets.sample import HEIGHT, WIDTH, write_sample
 from tests.conftest import read_json
@@ -108,9 +112,22 @@ def test_part_of_a_dataset_says_so(sample):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda c: c["annotations"][0].update(bbox=[8, 5, 52, 15]), "annotation 7: its box .* outside the 40x30 image"),
+        (
+            lambda c: c["annotations"][0].update(bbox=[8, 5, 52, 15]),
+            "1 of 1 boxes stick out .* boxes are x y width height",
+        ),
+        (lambda c: c["annotations"][0].update(bbox=[8, 5]), "isn't in COCO's format"),
+        (lambda c: c["annotations"][0].update(bbox=None), "isn't in COCO's format"),
+        (lambda c: c["annotations"][0].update(area="much"), "isn't in COCO's format"),
+        (lambda c: c["annotations"][0].update(id="7"), "annotation '7': its id isn't a whole number"),
+        (lambda c: c["annotations"][0].update(category_id=4), "annotation 7: category 4 isn't among the categories"),
+        (lambda c: c["annotations"].append(c["annotations"][0]), "annotation 7 stands there twice"),
+        (lambda c: c["images"].append(c["images"][0]), "image 1 stands there twice"),
+        (lambda c: c["images"].clear(), "names no images"),
+        (lambda c: c.update(annotations=None), "isn't in COCO's format"),
+        (lambda c: c["images"][0].pop("file_name"), "neither file_name nor coco_url"),
         (lambda c: c["annotations"][0].update(image_id=9), "annotation 7 is of image 9, which isn't there"),
-        (lambda c: c["annotations"][0].pop("area"), "lacks 'area'"),
+        (lambda c: c["annotations"][0].pop("area"), "isn't in COCO's format .*'area'"),
         (lambda c: c.pop("categories"), "isn't COCO's format"),
     ],
 )
@@ -132,12 +149,68 @@ def test_a_missing_folder_and_a_folder_of_something_else(tmp_path):
         open_dataset(tmp_path)
 
 
-def test_a_segmentation_of_no_known_kind_gets_one_line(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"bbox": [40, 5, 1, 5]}, "lies outside the 40x30 image"),
+        ({"bbox": [8, 5, float("nan"), 5]}, "isn't finite"),
+        ({"segmentation": []}, "polygons"),
+        ({"segmentation": [[1, 2, 3, 4]]}, "polygons"),
+        ({"segmentation": None}, "isn't polygons, nor RLE"),
+        ({"segmentation": {"size": [30, 41], "counts": "0"}}, "RLE of the size"),
+        ({"segmentation": {"size": [30, 40], "counts": [5, 5]}}, "doesn't fill the image"),
+        ({"segmentation": {"size": [30, 40], "counts": "0oooo"}}, "doesn't fill the image"),
+        ({"segmentation": {"size": [30, 40], "counts": "\x01"}}, "doesn't fill the image"),
+    ],
+)
+def test_an_annotation_that_cannot_be_used_is_found_before_the_run(tmp_path, changes, said):
     content = a_file()
-    content["annotations"][0]["segmentation"] = {"size": [3, 3], "counts": "5"}
+    content["annotations"][0].update(changes)
+    dataset = open_dataset(write(tmp_path, content))
+    assert said in dataset.images[0].annotations[0].problem
+    with pytest.raises(InputError, match=r"annotation 7: .*--keep-going"):
+        check_annotations(dataset)
+
+
+def test_a_box_that_sticks_out_a_little_is_usable(tmp_path):
+    content = a_file()
+    content["annotations"][0]["bbox"] = [8, 5, 32.9, 15]
     [image] = open_dataset(write(tmp_path, content)).images
-    with pytest.raises(InputError, match="annotation 7"):
-        image.annotations[0].mask(*SIZE)
+    assert image.annotations[0].problem is None
+
+
+def test_an_annotation_file_can_be_named(tmp_path):
+    write(tmp_path, a_file(), "val2017/a.png", "annotations/instances_val2017.json")
+    shutil.copy(tmp_path / "annotations/instances_val2017.json", tmp_path / "annotations/lvis_v1_val.json")
+    with pytest.raises(InputError, match=r"several annotation files.*lvis_v1_val"):
+        open_dataset(tmp_path)
+    dataset = open_dataset(tmp_path / "annotations/instances_val2017.json")
+    assert dataset.images[0].pixels().shape == (*SIZE, 3)
+    assert dataset.name == tmp_path.name
+
+
+@settings(max_examples=200, deadline=None)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30)), elements=st.integers(0, 1)))
+def test_run_lengths_are_read_as_pycocotools_writes_them(mask):
+    counts = codec.encode(np.asfortranarray(mask))["counts"].decode()
+    flat = mask.ravel(order="F")
+    ends = np.flatnonzero(np.diff(np.concatenate([[0], flat, [1 - flat[-1]]])))
+    assert run_lengths(counts) == np.diff(np.concatenate([[0], ends])).tolist()
+
+
+def test_an_image_of_sixteen_bits_is_refused(tmp_path):
+    folder = write(tmp_path, a_file())
+    PillowImage.fromarray(np.full(SIZE, 40000, np.uint16)).save(folder / "images" / "a.png")
+    with pytest.raises(InputError, match="more than 8 bits"):
+        check_images(open_dataset(folder))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "1"])
+def test_images_of_other_modes_are_read_as_rgb(tmp_path, mode):
+    suffix = "jpg" if mode == "CMYK" else "png"
+    folder = write(tmp_path, a_file(file_name=f"a.{suffix}"), image=f"images/a.{suffix}")
+    PillowImage.new(mode, SIZE[::-1]).save(folder / "images" / f"a.{suffix}")
+    assert open_dataset(folder).images[0].pixels().shape == (*SIZE, 3)
 
 
 @pytest.mark.parametrize("how", ["missing", "cut", "other size", "not an image"])

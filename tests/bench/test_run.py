@@ -121,20 +121,21 @@ def test_a_finished_run_is_not_run_again(finished, many_scenes):
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.json")} == before
 
 
-@pytest.mark.parametrize("shards_before_kill", [0, 1, 2])
+@pytest.mark.parametrize("shards_before_kill", [None, 0, 1, 2])
 def test_a_killed_run_ends_with_the_same_bytes(finished, many_scenes, tmp_path, shards_before_kill):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "bench", *map(str, run_arguments(many_scenes, out))]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        running = (out / "run.json").exists()
-        if running and len(list(out.glob("shards/grabcut-*.json"))) >= shards_before_kill:
+        begun = (out / ("shards" if shards_before_kill is None else "run.json")).exists()
+        if begun and len(list(out.glob("shards/grabcut-*.json"))) >= (shards_before_kill or 0):
             break
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert read_json(out / "run.json")["status"] == "running"
+    if shards_before_kill is not None:
+        assert read_json(out / "run.json")["status"] == "running"
     (out / "shards" / ".grabcut-00002.json.cut.part").write_text('{"rows": [')
     done = sambench(*run_arguments(many_scenes, out))
     assert done.returncode == 0, done.stderr
@@ -162,11 +163,16 @@ def one_line(done: subprocess.CompletedProcess[str], *said: str) -> None:
         ({"--tasks": "boxes"}, ["boxes", "did you mean 'box'"]),
         ({"--protocol": "efficient"}, ["efficient", "efficientvit"]),
         ({"--device": "cuda"}, ["cuda", "CUDA devices"]),
-        ({"--dtype": "fp8"}, ["fp8"]),
+        ({"--device": "cuda:"}, ["cuda or cuda:N needed"]),
+        ({"--dtype": "fp8"}, ["fp8", "did you mean 'fp32'"]),
+        ({"--dtype": "fp16"}, ["fp16 overflows on a CPU"]),
+        ({"--limit": "few"}, ["--limit"]),
+        ({"--tasks": ""}, ["no task"]),
+        ({"--models": " , "}, ["no model"]),
+        ({"--tasks": "box"}, ["--detections", "detector_box isn't among"]),
         ({"--weights": "x=y"}, ["x=y"]),
         ({"--limit": "0"}, ["--limit 0"]),
         ({"--detections": "nowhere.json"}, ["nowhere.json"]),
-        ({"--tasks": "everything"}, ["grabcut", "no everything mode"]),
     ],
 )
 def test_wrong_use_gets_one_line_and_writes_nothing(sample_folder, tmp_path, changes, said):
@@ -184,10 +190,29 @@ def test_wrong_use_gets_one_line_and_writes_nothing(sample_folder, tmp_path, cha
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mistyped_option_is_refused():
-    done = sambench("run", "--model", "grabcut")
-    assert done.returncode == 2
-    assert "--models" in done.stderr
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--model", "grabcut"], "--models"),
+        (["rum"], "run"),
+        (["run", "extra"], "extra"),
+        (["weights", "fetch", "x"], "x"),
+    ],
+)
+def test_a_mistyped_command_gets_one_line(arguments, said):
+    one_line(sambench(*arguments), said)
+
+
+@pytest.mark.parametrize("out", ["/proc/nowhere/out", "/dev/null/out"])
+def test_a_place_that_cannot_be_written_to_gets_one_line(sample_folder, out):
+    one_line(sambench(*run_arguments(sample_folder, Path(out))), out.split("/")[1])
+
+
+def test_brackets_in_a_name_are_only_brackets(sample_folder, tmp_path):
+    done = sambench("run", "--models", "grabcut", "--data", sample_folder, "--tasks", "box", "--limit", 1,
+                    "--out", tmp_path / "a[b] [/x]")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "a[b] [/x]/results.csv" in done.stdout
 
 
 @pytest.fixture
@@ -232,14 +257,69 @@ def test_a_detection_outside_its_image_stops_the_run_or_is_counted(broken, tmp_p
     done = sambench(*run_arguments(broken, out), "--keep-going")
     assert done.returncode == 0, done.stderr
     counts = read_json(out / "run.json")["counts"]["grabcut"]["detector_box"]
-    assert counts["skipped"] == {"box outside the image or empty": 1}
+    assert counts["skipped"] == {"its box is empty or outside the image, or its score no number": 1}
 
 
 def test_an_annotation_outside_its_image(broken, tmp_path):
     content = read_json(broken / "annotations.json")
-    content["annotations"][0]["bbox"] = [600, 10, 80, 40]
+    content["annotations"][0]["bbox"] = [700, 10, 80, 40]
     (broken / "annotations.json").write_text(json.dumps(content))
-    one_line(sambench(*run_arguments(broken, tmp_path / "out")), "annotation 1", "outside the 640x480 image")
+    out = tmp_path / "out"
+    one_line(sambench(*run_arguments(broken, out)), "annotation 1", "outside the 640x480 image", "--keep-going")
+    assert not out.exists()
+    done = sambench(*run_arguments(broken, out), "--keep-going")
+    assert done.returncode == 0, done.stderr
+    counts = read_json(out / "run.json")["counts"]["grabcut"]
+    assert counts["box"]["skipped"] == counts["click1"]["skipped"] == {"the annotation can't be used": 1}
+
+
+@pytest.mark.parametrize(
+    "records",
+    [{}, [1], [{}], [{"image_id": [], "category_id": 1, "bbox": [1, 1, 5, 5], "score": 1}],
+     [{"image_id": 1, "category_id": 1, "bbox": None, "score": 1}],
+     [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 5], "score": 1}],
+     [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "score": float("nan")}],
+     [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 1e-17, 5], "score": 1}],
+     [{"image_id": 999, "category_id": 1, "bbox": [1, 1, 5, 5], "score": 1}]],
+)  # fmt: skip
+def test_detections_that_are_none_get_one_line(broken, tmp_path, records):
+    (broken / "detections.json").write_text(json.dumps(records))
+    one_line(sambench(*run_arguments(broken, tmp_path / "out")), "detections.json")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_stopped_by_an_image_goes_on_when_it_is_mended_or_left_out(broken, tmp_path):
+    """Damage in the middle of a file isn't seen before the run."""
+    path, out = broken / "images" / "000003.png", tmp_path / "out"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:20_000] + b"\0" * 2_000 + whole[22_000:])
+    one_line(sambench(*run_arguments(broken, out)), "000003.png", "--keep-going")
+    assert read_json(out / "run.json")["status"] == "stopped"
+    shutil.copytree(out, tmp_path / "left_out")
+    path.write_bytes(whole)
+    assert sambench(*run_arguments(broken, out)).returncode == 0
+    path.write_bytes(whole[:20_000] + b"\0" * 2_000 + whole[22_000:])
+    done = sambench(*run_arguments(broken, tmp_path / "left_out"), "--keep-going")
+    assert done.returncode == 0, done.stderr
+    assert read_json(tmp_path / "left_out" / "run.json")["unread"].keys() == {"3"}
+
+
+def test_results_that_were_deleted_are_made_again_from_the_shards(finished, many_scenes, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    (out / "results.csv").unlink()
+    assert sambench(*run_arguments(many_scenes, out)).returncode == 0
+    assert (out / "results.csv").read_bytes() == (finished[0] / "results.csv").read_bytes()
+
+
+def test_an_interrupted_run_says_so_in_a_line(many_scenes, tmp_path):
+    command = [sys.executable, "-m", "bench", *map(str, run_arguments(many_scenes, tmp_path / "out"))]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "out" / "run.json").exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.read().splitlines() == ["sambench: stopped; the same command goes on where it stopped"]
+    assert process.wait() == 130
 
 
 def test_a_detection_of_a_class_the_data_does_not_have(broken, tmp_path):
@@ -291,7 +371,7 @@ def test_the_checkpoint_of_another_model_is_refused(sample_folder, tmp_path):
     torch.save({"model": {"weight": torch.zeros(2)}}, tmp_path / "other.pt")
     arguments = [*run_arguments(sample_folder, tmp_path / "out"), "--weights", f"efficient_sam_ti={tmp_path}/other.pt"]
     arguments[arguments.index("grabcut")] = "efficient_sam_ti"
-    arguments[arguments.index(TASKS)] = "box"
+    arguments[arguments.index(TASKS)] = "detector_box"
     one_line(sambench(*arguments, "--allow-unknown-hash"), "checkpoint of another model", "keys missing", "weight")
     assert not (tmp_path / "out").exists()
 
@@ -299,7 +379,7 @@ def test_the_checkpoint_of_another_model_is_refused(sample_folder, tmp_path):
 def test_random_weights_are_labelled(sample_folder, tmp_path):
     arguments = run_arguments(sample_folder, tmp_path / "out")
     arguments[arguments.index("grabcut")] = "mobile_sam"
-    arguments[arguments.index(TASKS)] = "box"
+    arguments[arguments.index(TASKS)] = "detector_box"
     done = sambench(*arguments, "--weights", "random", "--limit", 1)
     assert done.returncode == 0, done.stderr
     assert "RANDOM WEIGHTS" in done.stdout
@@ -308,6 +388,7 @@ def test_random_weights_are_labelled(sample_folder, tmp_path):
 
 def test_what_a_model_cannot_do_is_said(sample_folder, tmp_path):
     arguments = run_arguments(sample_folder, tmp_path / "out")
+    del arguments[arguments.index("--detections") : arguments.index("--detections") + 2]
     arguments[arguments.index("grabcut")] = "efficient_sam_ti"
     arguments[arguments.index(TASKS)] = "click"
     done = sambench(*arguments, "--weights", "random", "--limit", 1)
