@@ -147,6 +147,8 @@ def check_takes(card: ModelCard, prompts: Prompts) -> None:
     """Raise InputError, naming the model and the limit, where its card says it can't take these prompts."""
     if prompts.boxes is not None and "box" not in card.prompts:
         raise InputError(f"{card.name} takes no boxes")
+    if prompts.boxes is not None and prompts.points is not None and "box_point" not in card.prompts:
+        raise InputError(f"{card.name} takes no box and points at once")
     if prompts.logits is not None and "mask" not in card.prompts:
         raise InputError(f"{card.name} takes no earlier mask as a prompt")
     if prompts.points is not None:
@@ -155,5 +157,6 @@ def check_takes(card: ModelCard, prompts: Prompts) -> None:
             raise InputError(f"{card.name} takes no points")
         if "negative" not in card.prompts and (prompts.labels == BACKGROUND).any():
             raise InputError(f"{card.name} takes no negative clicks")
-        if card.max_points is not None and prompts.points.shape[1] > card.max_points:
-            raise InputError(f"{card.name} takes {card.max_points} points at most, got {prompts.points.shape[1]}")
+        count = prompts.points.shape[1] + 2 * (prompts.boxes is not None)
+        if card.max_points is not None and count > card.max_points:
+            raise InputError(f"{card.name} takes {card.max_points} points at most, box corners included, got {count}")

@@ -108,22 +108,22 @@ class PromptEncoder(nn.Module):
         self.bbox_bottom_right_embeddings = nn.Embedding(1, WIDTH)
 
     def sparse(self, boxes: Tensor | None, points: Tensor | None, labels: Tensor | None) -> Tensor:
-        invalid, point = self.invalid_points.weight, self.point_embeddings.weight
-        if points is None:
-            assert boxes is not None
-            points = boxes.view(-1, 2, 2)
+        places, kinds = [], []
+        if boxes is not None:
+            places.append(boxes.view(-1, 2, 2))
             corners = torch.cat([self.bbox_top_left_embeddings.weight, self.bbox_bottom_right_embeddings.weight])
-            kinds = corners.expand(len(points), -1, -1)
-        else:
+            kinds.append(corners.expand(len(boxes), -1, -1))
+        if points is not None:
             assert labels is not None
             padding = (labels == -1)[..., None]
-            points = torch.where(padding, -1.0, points)
-            kinds = torch.where(padding, invalid, point)
-        missing = SLOTS - points.shape[1]
-        placed = F.pad(points, (0, 0, 0, missing), value=-1.0) + 0.5
-        kinds = torch.cat([kinds, invalid.expand(len(points), missing, -1)], dim=1)
+            places.append(torch.where(padding, -1.0, points))
+            kinds.append(torch.where(padding, self.invalid_points.weight, self.point_embeddings.weight))
+        given = torch.cat(places, dim=1)
+        missing = SLOTS - given.shape[1]
+        kinds.append(self.invalid_points.weight.expand(len(given), missing, -1))
+        placed = F.pad(given, (0, 0, 0, missing), value=-1.0) + 0.5
         where: Tensor = self.pe_layer.forward_with_coords(placed, (SIDE, SIDE))
-        return where + kinds
+        return where + torch.cat(kinds, dim=1)
 
     def dense(self, features: Tensor, logits: Tensor | None) -> Tensor:
         return features

@@ -54,17 +54,21 @@ class GrabCut(Adapter):
         assert isinstance(embedding, GrabCutEmbedding)
         height, width = embedding.image_size
         whole = (slice(0, height), slice(0, width))
+        nothing = np.zeros((len(prompts), 0, 2)), np.zeros((len(prompts), 0), np.int8)
+        places, labels = nothing if prompts.points is None else (prompts.points, prompts.labels)
+        assert labels is not None
         if prompts.boxes is not None:
-            return GrabCutCandidates([self._from_box(embedding.image, box) for box in prompts.boxes], (height, width))
-        assert prompts.points is not None
-        assert prompts.labels is not None
+            asked = zip(prompts.boxes, places, labels, strict=True)
+            return GrabCutCandidates([self._from_box(embedding.image, *one) for one in asked], (height, width))
         small = embedding.small
-        points = prompts.points * (small.shape[1] / width, small.shape[0] / height)
-        cuts = [self._from_clicks(small, *clicks) for clicks in zip(points, prompts.labels, strict=True)]
+        points = places * (small.shape[1] / width, small.shape[0] / height)
+        cuts = [self._from_clicks(small, *clicks) for clicks in zip(points, labels, strict=True)]
         return GrabCutCandidates([(cut, whole) for cut in cuts], (height, width))
 
-    def _from_box(self, image: NDArray[np.uint8], box: NDArray[np.float64]) -> Placed:
-        """Return the cut within the box and its margin, and where that lies in the image."""
+    def _from_box(
+        self, image: NDArray[np.uint8], box: NDArray[np.float64], points: NDArray[np.float64], labels: NDArray[np.int8]
+    ) -> Placed:
+        """Return the cut within the box and its margin, helped by clicks, and where that lies in the image."""
         size = np.array(image.shape[1::-1])
         low, high = box[:2].clip(0), np.minimum(box[2:], size)
         margin = self.settings["margin"] * (high - low) + 4
@@ -78,6 +82,7 @@ class GrabCut(Adapter):
         x1, y1 = np.maximum(np.rint((high - (left, top)) * scale).astype(int), (x0 + 1, y0 + 1))
         seeds = np.full(small.shape[:2], cv2.GC_BGD, np.uint8)
         seeds[y0:y1, x0:x1] = cv2.GC_PR_FGD
+        self._sow(seeds, (points - (left, top)) * scale, labels)
         cut = self._cut(small, seeds)
         if cut.sum() < self.settings["least_share"] * (y1 - y0) * (x1 - x0):
             cut[y0:y1, x0:x1] = 1
@@ -85,10 +90,13 @@ class GrabCut(Adapter):
 
     def _from_clicks(self, image: NDArray[np.uint8], points: NDArray[np.float64], labels: NDArray[np.int8]) -> Cut:
         seeds = np.full(image.shape[:2], cv2.GC_PR_BGD, np.uint8)
+        self._sow(seeds, points, labels)
+        return self._cut(image, seeds)
+
+    def _sow(self, seeds: Cut, points: NDArray[np.float64], labels: NDArray[np.int8]) -> None:
         for label, certain in ((FOREGROUND, cv2.GC_FGD), (BACKGROUND, cv2.GC_BGD)):
             for x, y in points[labels == label]:
                 cv2.circle(seeds, (int(x), int(y)), self.settings["seed_radius"], certain, thickness=-1)
-        return self._cut(image, seeds)
 
     def _cut(self, image: NDArray[np.uint8], seeds: Cut) -> Cut:
         """Return the (h, w) 0/1 foreground that the seeds (cv2.GC_*) grow to; needs both kinds of seed to cut."""

@@ -17,7 +17,7 @@ LOGITS = 256
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
-    """One image's N prompts, each a box or K clicks. Coordinates are pixels of the original image, x right, y down.
+    """One image's N prompts, each a box, K clicks, or both, in pixels of the original image, x right, y down.
 
     Attributes:
         boxes: (N, 4) float64, x0 y0 x1 y1, or None.
@@ -25,7 +25,8 @@ class Prompts:
         labels: (N, K) int8: 1 foreground, 0 background, -1 padding; given exactly when points are.
         logits: (N, 256, 256) float32, an earlier answer's low-resolution logits for families that take them, or None.
 
-    The arrays are checked copies and can't be written to. Build with :meth:`from_boxes` or :meth:`from_points`.
+    The arrays are checked copies and can't be written to. Build with :meth:`from_boxes`, :meth:`from_points` or
+    :meth:`from_boxes_and_points`.
 
     Raises:
         InputError: on a wrong shape, a value that isn't finite, an empty or inverted box, an unknown label.
@@ -46,16 +47,25 @@ class Prompts:
         """Return prompts from (N, K, 2) points, x y, and (N, K) labels."""
         return cls(points=_array("points", points), labels=_labels(labels), logits=_logits(logits))
 
+    @classmethod
+    def from_boxes_and_points(
+        cls, boxes: ArrayLike, points: ArrayLike, labels: ArrayLike, logits: ArrayLike | None = None
+    ) -> Prompts:
+        """Return prompts each made of a box and clicks: (N, 4) boxes, (N, K, 2) points, (N, K) labels."""
+        return cls(_array("boxes", boxes), _array("points", points), _labels(labels), _logits(logits))
+
     def __post_init__(self) -> None:
         for name in ("boxes", "points", "labels", "logits"):
             array = getattr(self, name)
             object.__setattr__(self, name, None if array is None else np.array(array))
-        if (self.boxes is None) == (self.points is None):
-            raise InputError("prompts are boxes or points: give exactly one of the two")
+        if self.boxes is None and self.points is None:
+            raise InputError("prompts are boxes, points, or both: give one of them")
         if self.boxes is not None:
             _check_boxes(self.boxes)
         if self.points is not None:
             _check_points(self.points, self.labels)
+        if self.boxes is not None and self.points is not None and len(self.boxes) != len(self.points):
+            raise InputError(f"{len(self.boxes)} boxes, but points for {len(self.points)} prompts")
         if self.logits is not None:
             if self.logits.shape != (len(self), LOGITS, LOGITS):
                 raise InputError(f"logits: shape {(len(self), LOGITS, LOGITS)} needed, got {self.logits.shape}")

@@ -57,12 +57,12 @@ class SamPromptEncoder:
         self.module = module
 
     def sparse(self, boxes: Tensor | None, points: Tensor | None, labels: Tensor | None) -> Tensor:
-        tokens: Tensor
-        if points is None:
-            tokens = self.module._embed_boxes(boxes)
-        else:
-            tokens = self.module._embed_points(points, labels, pad=True)
-        return tokens
+        parts = []
+        if points is not None:
+            parts.append(self.module._embed_points(points, labels, pad=boxes is None))
+        if boxes is not None:
+            parts.append(self.module._embed_boxes(boxes))
+        return torch.cat(parts, dim=1)
 
     def dense(self, features: Tensor, logits: Tensor | None) -> Tensor:
         if logits is None:

@@ -69,7 +69,8 @@ class ModelCard(_Data):
         licence: of code and weights.
         parameters: how many the adapter holds.
         preprocessing: the family's own, in words.
-        prompts: what it takes: box, point (foreground), negative (background points), mask (earlier logits).
+        prompts: what it takes: box, point (foreground), negative (background points), box_point (both at once), mask
+            (earlier logits).
         max_points: how many points a prompt may have; None for no limit.
         masks: how many candidates it gives for a prompt.
         score: what a candidate's score is.
@@ -87,7 +88,7 @@ class ModelCard(_Data):
     licence: str
     parameters: int
     preprocessing: str
-    prompts: frozenset[Literal["box", "point", "negative", "mask"]]
+    prompts: frozenset[Literal["box", "point", "negative", "box_point", "mask"]]
     max_points: int | None = None
     masks: int
     score: Literal["predicted_iou", "confidence", "none"]

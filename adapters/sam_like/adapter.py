@@ -38,7 +38,7 @@ class PromptEncoder(Protocol):
     """Embeds prompts that are in the prompt encoder's frame."""
 
     def sparse(self, boxes: Tensor | None, points: Tensor | None, labels: Tensor | None) -> Tensor:
-        """Return (N, S, C) tokens of (N, 4) boxes or of (N, K, 2) points with (N, K) labels."""
+        """Return (N, S, C) tokens of (N, 4) boxes, of (N, K, 2) points with (N, K) labels, or of both."""
 
     def dense(self, features: Tensor, logits: Tensor | None) -> Tensor:
         """Return (1, C, h, w) features with what (N, 256, 256) earlier logits, or none, add: (1 or N, C, h, w)."""

@@ -64,11 +64,13 @@ def test_bad_points(points, labels, said):
         Prompts.from_points(points, labels)
 
 
-def test_exactly_one_kind():
-    with pytest.raises(InputError, match="exactly one"):
+def test_at_least_one_kind_and_as_many_of_each():
+    with pytest.raises(InputError, match="give one of them"):
         Prompts()
-    with pytest.raises(InputError, match="exactly one"):
-        Prompts(boxes=np.zeros((1, 4)), points=np.zeros((1, 1, 2)), labels=np.ones((1, 1), np.int8))
+    both = Prompts.from_boxes_and_points([[0, 0, 5, 5]], [[[1, 1]]], [[1]])
+    assert len(both) == 1
+    with pytest.raises(InputError, match="2 boxes, but points for 1 prompts"):
+        Prompts.from_boxes_and_points([[0, 0, 5, 5], [1, 1, 3, 3]], [[[1, 1]]], [[1]])
 
 
 @pytest.mark.parametrize("logits", [np.zeros((2, 256, 256)), np.zeros((1, 100, 100)), np.full((1, 256, 256), np.nan)])

@@ -91,7 +91,7 @@ def test_columns_that_do_not_exist_are_refused(random_mobile_sam, encoded):
 
 @pytest.mark.real_weights
 def test_equals_the_official_predictor(mobile_sam, scene):
-    """Boxes, clicks and clicks with an earlier answer, on real weights, against segment_anything's SamPredictor."""
+    """Boxes, clicks, both, and clicks with an earlier answer, on real weights, against segment_anything's SamPredictor."""
     predictor = SamPredictor(mobile_sam.module)
     predictor.set_image(scene)
     embedding = mobile_sam.encode(scene)
@@ -102,12 +102,14 @@ def test_equals_the_official_predictor(mobile_sam, scene):
     by_clicks = mobile_sam.decode(embedding, Prompts.from_points(points, labels))
     earlier = by_clicks.logits[:, 2].numpy()
     again = mobile_sam.decode(embedding, Prompts.from_points(points, labels, earlier))
+    by_both = mobile_sam.decode(embedding, Prompts.from_boxes_and_points(BOXES, points, labels))
     for row in range(3):
         clicks = {"point_coords": points[row], "point_labels": labels[row]}
         asked = (
             (by_box, {"box": np.array(BOXES[row])}),
             (by_clicks, clicks),
             (again, {**clicks, "mask_input": earlier[row][None]}),
+            (by_both, {**clicks, "box": np.array(BOXES[row])}),
         )
         for candidates, prompt in asked:
             masks, scores, logits = predictor.predict(**prompt, multimask_output=True)
