@@ -91,7 +91,7 @@ def test_columns_that_do_not_exist_are_refused(random_mobile_sam, encoded):
 
 @pytest.mark.real_weights
 def test_equals_the_official_predictor(mobile_sam, scene):
-    """Boxes, clicks, both, and clicks with an earlier answer, on real weights, against segment_anything's SamPredictor."""
+    """Boxes, clicks, both, clicks with an earlier answer, on real weights, against segment_anything's SamPredictor."""
     predictor = SamPredictor(mobile_sam.module)
     predictor.set_image(scene)
     embedding = mobile_sam.encode(scene)
