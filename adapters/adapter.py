@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adapters.checkpoints import Weights
 
 Choice = Literal["best", "single"] | int | NDArray[np.integer]
+Resize = Literal["native", "torch_antialias"]
 
 
 @dataclass
@@ -55,6 +56,24 @@ class Candidates(ABC):
         if len(among) == 1:
             return np.full(len(self), among[0])
         return np.asarray(among[np.argmax(self.scores[:, among], axis=1)])
+
+    def stability(self) -> NDArray[np.float32]:
+        """Return (N, M): the IoU of each low-resolution mask at logits above +1 and above -1, 0 where both are empty.
+
+        Source: segment_anything/utils/amg.py (calculate_stability_score), on raw logits as EdgeSAM's deployment has it.
+
+        Raises:
+            InputError: from a model that gives no logits.
+        """
+        raise InputError("this model gives no logits, which the stability score needs")
+
+    def chosen_logits(self, columns: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return (N, 256, 256) logits of one column for each prompt, to be given back as a prompt.
+
+        Raises:
+            InputError: from a model that gives no logits.
+        """
+        raise InputError("this model gives no logits")
 
     def masks(self, choice: Choice = "best", rows: NDArray[np.integer] | None = None) -> NDArray[np.bool_]:
         """Return (N, H, W) masks at the image's own size, one for each prompt; nothing else is upsampled.
@@ -102,6 +121,18 @@ class Adapter(ABC):
     device: str = "cpu"
     dtype: str = "fp32"
 
+    def resizing(self, resize: Resize) -> Adapter:
+        """Return this model with another way of resizing images, sharing its parameters and its embeddings' format.
+
+        Raises:
+            InputError: where the card doesn't list it.
+        """
+        if resize == "native":
+            return self
+        if resize not in self.card.resizes:
+            raise InputError(f"{self.card.name} can't resize by {resize}")
+        return self._resizing(resize)
+
     def encode(self, image: NDArray[np.uint8]) -> Embedding:
         """Encode an (H, W, 3) uint8 RGB image, with the family's own preprocessing."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -140,6 +171,9 @@ class Adapter(ABC):
     def _decode(self, embedding: Embedding, prompts: Prompts) -> Candidates: ...
 
     def _everything(self, embedding: Embedding, settings: EverythingSettings) -> Proposals:
+        raise NotImplementedError
+
+    def _resizing(self, resize: Resize) -> Adapter:
         raise NotImplementedError
 
 

@@ -75,6 +75,7 @@ class ModelCard(_Data):
         masks: how many candidates it gives for a prompt.
         score: what a candidate's score is.
         everything: whether it has an everything mode.
+        resizes: other ways of resizing an image than its own that it can imitate.
         architecture: the numbers that tell it from the rest of its family.
         checkpoint: None where the model has no weights.
         note: what one should know before quoting its numbers.
@@ -93,6 +94,7 @@ class ModelCard(_Data):
     masks: int
     score: Literal["predicted_iou", "confidence", "none"]
     everything: bool
+    resizes: frozenset[Literal["torch_antialias"]] = frozenset()
     architecture: dict[str, Any] = {}
     checkpoint: Checkpoint | None = None
     note: str = ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,18 +14,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adapters import devices
-from adapters.adapter import Adapter, Candidates, Embedding
+from adapters.adapter import Adapter, Candidates, Embedding, Resize
 from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
 from adapters.everything import EverythingSettings, Proposals
 from adapters.prompts import Prompts
 from adapters.sam_like.decoder import Attended, ImageSide, TwoWayDecoder
-from adapters.sam_like.frames import Frame
+from adapters.sam_like.frames import Frame, LongestSide
 from adapters.sam_like.point_grid import propose
 from adapters.stages import stage
 
 SINGLE, MULTIMASK = 0, slice(1, None)
 """SAM's decoder: token 0 is the mask meant to stand alone, the others are for ambiguous prompts."""
+
+OFFSET = 1.0
+"""Of the stability score."""
 
 DECODE_CHUNK = {"cpu": 2, "cuda": 64}
 """Prompts decoded together. On a CPU the features of two prompts stay below 32 MB, where glibc's malloc still keeps
@@ -85,6 +89,13 @@ class SamLike(Adapter):
         self.card, self.weights, self.device, self.dtype = card, weights, device, dtype
         self.module, self.encoder, self.prompt_encoder = module, encoder, prompt_encoder
         self.decoder, self.frame = decoder, frame
+
+    def _resizing(self, resize: Resize) -> Adapter:
+        assert resize == "torch_antialias"
+        assert isinstance(self.frame, LongestSide)
+        other = copy(self)
+        other.frame = replace(self.frame, torch_antialias=True)
+        return other
 
     def parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.module.parameters())
@@ -178,6 +189,13 @@ class SamCandidates(Candidates):
 
     def wait(self) -> None:
         self._adapter.wait()
+
+    def stability(self) -> NDArray[np.float32]:
+        inner, outer = (torch.count_nonzero(self.logits > level, dim=(2, 3)) for level in (OFFSET, -OFFSET))
+        return np.asarray((inner / outer).nan_to_num().cpu().numpy())
+
+    def chosen_logits(self, columns: NDArray[np.integer]) -> NDArray[np.float32]:
+        return np.asarray(self.logits[torch.arange(len(self)), torch.from_numpy(np.asarray(columns))].cpu().numpy())
 
     def _masks(self, rows: NDArray[np.integer], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
         masks = np.empty((len(rows), *self.image_size), dtype=bool)

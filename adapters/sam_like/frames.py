@@ -45,11 +45,17 @@ class LongestSide(Frame):
     """
 
     side: int = 1024
+    torch_antialias: bool = False
+    """Resize by torch's antialiased bilinear filter (apply_image_torch) instead of Pillow's (apply_image)."""
 
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
         height, width = self._resized(image.shape[:2])
-        resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float()
+        if self.torch_antialias:
+            given = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+            pixels = F.interpolate(given, (height, width), mode="bilinear", antialias=True)[0]
+        else:
+            resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+            pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float()
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (SAM_MEAN, SAM_STD))
         return F.pad((pixels - mean) / std, (0, self.side - width, 0, self.side - height))[None]
 

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from adapters.errors import InputError
-from bench.cli import models, protocols, run, weights
+from bench.cli import models, protocols, reproduce, run, tables, weights
 
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -19,8 +19,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("tables")(tables.tables)
+app.command("reproduce")(reproduce.reproduce)
 app.command("models")(models.models)
-app.command("protocols")(protocols.protocols)
+app.add_typer(protocols.app, name="protocols")
 app.add_typer(weights.app, name="weights")
 
 

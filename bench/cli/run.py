@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,9 +30,12 @@ def run(
         str, typer.Option(help="sample, or a folder of images/ + annotations.json, COCO's or LVIS's.")
     ] = SAMPLE,
     tasks: Annotated[
-        str, typer.Option(help="box, click, detector_box, everything, separated by commas.")
+        str,
+        typer.Option(help="box, box_click, click, noc, pair, detector_box, everything, separated by commas."),
     ] = "box,click",
-    protocol: Annotated[str, typer.Option(help="By which rules.")] = "efficientvit",
+    protocol: Annotated[
+        str, typer.Option(help="By which rules: names or TOML files, separated by commas; they share one encoding.")
+    ] = "efficientvit",
     detections: Annotated[Path | None, typer.Option(help="A detector's boxes in COCO's results format.")] = None,
     limit: Annotated[int | None, typer.Option(help="The first N images alone.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -51,51 +55,99 @@ def run(
 
     A run that was stopped goes on where it stopped when the same command is given again.
     """
+    from bench.report.table import print_run
+
+    folder = run_folder(
+        split(models),
+        data,
+        split(tasks),
+        split(protocol),
+        detections,
+        limit,
+        device,
+        dtype,
+        out,
+        weights or [],
+        fetch,
+        allow_unknown_hash,
+        keep_going,
+    )
+    print_run(folder)
+
+
+def split(names: str) -> list[str]:
+    """Return names that are separated by commas."""
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def run_folder(
+    models: Sequence[str],
+    data: str,
+    tasks: Sequence[str],
+    protocols: Sequence[str],
+    detections: Path | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+    dtype: str = "fp32",
+    out: Path | None = None,
+    weights: Sequence[str] = (),
+    fetch: bool = False,
+    allow_unknown_hash: bool = False,
+    keep_going: bool = False,
+) -> Path:
+    """Make a run, or go on with it, and return its folder. The arguments are those of the command.
+
+    Raises:
+        InputError: for anything that can't be used, before anything is written.
+    """
     from bench.datasets.annotations import check_annotations
     from bench.datasets.check import check_images
-    from bench.protocols import protocol as protocol_named
-    from bench.report.table import print_run
+    from bench.protocols.tasks import check_asked
     from bench.runs.conditions import prepare
     from bench.runs.execute import execute
     from bench.runs.folder import RunFolder
     from bench.runs.plan import make_plan
 
-    rules = protocol_named(protocol)
-    asked = [task.strip() for task in tasks.split(",") if task.strip()]
+    rules = _protocols(protocols)
     names = _names(models)
-    _check_tasks(asked, rules)
+    check_asked(tasks, rules)
     conditions = prepare(device, dtype)
     dataset = _dataset(data, limit)
-    boxes = _detections(detections, data, asked, dataset, rules, keep_going)
+    boxes = _detections(detections, data, tasks, dataset, keep_going)
     if not keep_going:
         check_annotations(dataset)
         check_images(dataset)
-    chosen = _weights(names, weights or [], fetch, allow_unknown_hash)
-    plan = make_plan(chosen, dataset, rules, asked, boxes, conditions)
+    chosen = _weights(names, weights, fetch, allow_unknown_hash)
+    plan = make_plan(chosen, dataset, rules, tasks, boxes, conditions)
     folder = RunFolder(out or Path("runs") / f"{dataset.name}-{_digest(plan)}")
     folder.check_free_for(plan)
     _check_loadable(chosen, conditions.device)
     with _progress(plan) as on_images:
         execute(plan, dataset, chosen, boxes, folder, keep_going, on_images)
-    print_run(folder.path)
+    return folder.path
 
 
-def _names(models: str) -> list[str]:
+def _protocols(names: Sequence[str]) -> list[Protocol]:
+    from bench.protocols import protocol
+
+    if not names:
+        raise InputError("--protocol names no protocol")
+    found = [protocol(name) for name in dict.fromkeys(names)]
+    for first, second in combinations(found, 2):
+        if first.name == second.name:
+            raise InputError(f"two protocols are called {first.name}: rename one of the files")
+    return found
+
+
+def _names(models: Sequence[str]) -> list[str]:
     from adapters import card, names
 
-    asked = list(names()) if models == ALL else [name.strip() for name in models.split(",") if name.strip()]
+    asked = list(names()) if list(models) == [ALL] else list(models)
     if not asked:
         raise InputError("--models names no model")
     for name in asked:
         card(name)
     return list(dict.fromkeys(asked))
-
-
-def _check_tasks(asked: list[str], protocol: Protocol) -> None:
-    from bench.runs.tasks import expand_tasks
-
-    if not expand_tasks(asked, protocol):
-        raise InputError("--tasks names no task")
 
 
 def _dataset(data: str, limit: int | None) -> Dataset:
@@ -107,7 +159,7 @@ def _dataset(data: str, limit: int | None) -> Dataset:
 
 
 def _detections(
-    file: Path | None, data: str, asked: list[str], dataset: Dataset, protocol: Protocol, keep_going: bool
+    file: Path | None, data: str, asked: Sequence[str], dataset: Dataset, keep_going: bool
 ) -> Detections | None:
     """Read the detector's boxes; the drawn scenes bring their own."""
     from bench.datasets.sample import sample_folder
@@ -117,10 +169,10 @@ def _detections(
         file = sample_folder() / "detections.json"
     if file is None:
         return None
-    return read_detections(file, dataset, protocol.average_precision.max_boxes, keep_going)
+    return read_detections(file, dataset, keep_going=keep_going)
 
 
-def _weights(names: list[str], given: list[str], fetch: bool, allow_unknown_hash: bool) -> dict[str, Weights]:
+def _weights(names: Sequence[str], given: Sequence[str], fetch: bool, allow_unknown_hash: bool) -> dict[str, Weights]:
     """Find each model's weights, downloading what is missing if that was asked for or is agreed to."""
     from adapters import card
     from adapters.checkpoints import cached_path, resolve
@@ -138,7 +190,7 @@ def _weights(names: list[str], given: list[str], fetch: bool, allow_unknown_hash
     return chosen
 
 
-def _sources(names: list[str], given: list[str]) -> dict[str, str]:
+def _sources(names: Sequence[str], given: Sequence[str]) -> dict[str, str]:
     """Return the weights named for models: random for all, NAME=FILE for one, FILE for the only one."""
     sources: dict[str, str] = {}
     for value in given:

@@ -25,6 +25,7 @@ def read_annotation(record: dict[str, Any], height: int, width: int) -> Annotati
         iscrowd=bool(record.get("iscrowd", 0)),
         segmentation=record["segmentation"],
         problem=_box_problem(box, height, width) or _segmentation_problem(record["segmentation"], height, width),
+        point=_point(record.get("point_coords")),
     )
 
 
@@ -42,6 +43,14 @@ def check_annotations(dataset: Dataset) -> None:
 def sticks_out(box: tuple[float, float, float, float], height: int, width: int) -> bool:
     """Return whether a box, x0 y0 x1 y1, sticks out of its image by more than rounding."""
     return min(box[:2]) < -SLACK or box[2] > width + SLACK or box[3] > height + SLACK
+
+
+def _point(coordinates: Any) -> tuple[float, float] | None:
+    """Return SA-1B's point_coords, [[x, y]], as x y."""
+    match coordinates:
+        case [[int() | float() as x, int() | float() as y], *_]:
+            return float(x), float(y)
+    return None
 
 
 def _box_problem(box: tuple[float, float, float, float], height: int, width: int) -> str | None:

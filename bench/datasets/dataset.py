@@ -33,6 +33,7 @@ class Annotation:
         iscrowd: whether it marks a group.
         segmentation: polygons, uncompressed RLE or compressed RLE, as in the file.
         problem: why it can't be used, None if it can.
+        point: x y in pixels, the point that made the mask (SA-1B's point_coords), where the file has one.
     """
 
     id: int
@@ -43,6 +44,7 @@ class Annotation:
     iscrowd: bool
     segmentation: Any = field(repr=False)
     problem: str | None = None
+    point: tuple[float, float] | None = None
 
     def mask(self, height: int, width: int) -> NDArray[np.bool_]:
         """Return the (height, width) mask."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from lvis import LVISEval
@@ -52,7 +52,7 @@ class Curve:
         Precision is made to fall with recall (pycocotools/cocoeval.py, accumulate).
         """
         batch, (thresholds, count) = len(weights), self.right.shape
-        present = (weights[:, self.holders] @ self.held).astype(float)
+        present = self._present(weights)
         if not count:
             values = np.zeros((batch, thresholds, len(RECALLS)))
         else:
@@ -67,17 +67,31 @@ class Curve:
         values[present == 0] = np.nan
         return values
 
+    def recall(self, weights: NDArray[np.int64]) -> Floats:
+        """Return (B, T): the share of what is to find that all detections together find; NaN where nothing is."""
+        found = (self.right * weights[:, None, self.image]).sum(axis=2)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(found / self._present(weights)[:, None], dtype=np.float64)
 
-def coco_average_precision(truth: dict[str, Any], detections: list[Detection]) -> Iterator[Number]:
+    def _present(self, weights: NDArray[np.int64]) -> Floats:
+        """Return (B,): how many objects are to find."""
+        return np.asarray(weights[:, self.holders] @ self.held, dtype=np.float64)
+
+
+def coco_average_precision(
+    truth: dict[str, Any], detections: list[Detection], detection_area: Literal["mask", "box"] = "mask"
+) -> Iterator[Number]:
     """Yield ap, ap50, ap75, ap_small, ap_medium, ap_large in percent by COCO's rules; n counts detections."""
-    evaluation = evaluate_coco(truth, detections)
+    evaluation = evaluate_coco(truth, detections, detection_area=detection_area)
     reference = np.moveaxis(evaluation.eval["precision"][:, :, :, :, -1], 3, 0)
     yield from _numbers(coco_curves(evaluation), reference, {}, len(truth["images"]), len(detections))
 
 
-def lvis_average_precision(truth: dict[str, Any], detections: list[Detection]) -> Iterator[Number]:
+def lvis_average_precision(
+    truth: dict[str, Any], detections: list[Detection], detection_area: Literal["mask", "box"] = "mask"
+) -> Iterator[Number]:
     """Yield the same by LVIS's rules, and ap_rare, ap_common, ap_frequent."""
-    evaluation = evaluate_lvis(truth, detections)
+    evaluation = evaluate_lvis(truth, detections, detection_area=detection_area)
     reference = np.moveaxis(evaluation.eval["precision"], 3, 0)
     letters = zip(evaluation.params.img_count_lbl, evaluation.freq_groups, strict=True)
     groups = {LVIS_GROUPS[letter]: group for letter, group in letters}

@@ -1,52 +1,132 @@
 """Class-agnostic average recall of proposals: AR@10, 100, 1000 over IoU 0.5 to 0.95 (SAM paper, section 7.3).
 
-All annotations are one category, no federated rule drops any proposal, and the limit is one per image. Crowds are
-ignored as pycocotools ignores them. Values are pycocotools' recalls at these limits.
+All annotations are one category, and the limit is one per image. Crowds are ignored as pycocotools ignores them. What
+is found within the limits is by pycocotools' matching. Size classes go by the annotation's own area, for boxes too, as
+pycocotools has it; the box of a proposal is the tight box of its mask, that of an annotation its own. LVIS's rare,
+common and frequent are recalls of the objects of such categories alone.
+
+LVIS is federated: in an image a category may be annotated completely or in part (not_exhaustive_category_ids), be known
+to be absent (neg_category_ids), or not have been looked for. lvis-api leaves out detections of categories that weren't
+looked for, and forgives unmatched ones of categories annotated in part (lvis/eval.py, _prepare and evaluate_img). Both
+rules ask for a detection's category, which a proposal hasn't; with all categories one they do nothing, and recall is
+pycocotools'. What they leave to ask of proposals is the federated recall here: of the objects whose category is
+annotated completely in their image, how many are found. The objects of categories annotated in part are a choice of the
+annotators' out of more; they count neither as found nor as missed. The greatest limit is then lvis-api's of 300
+(lvis/results.py), unless limits are given.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as codec
+from pycocotools.cocoeval import COCOeval
 
 from bench.metrics.bootstrap import interval_of_ratio
 from bench.metrics.number import Number
-from bench.metrics.reference import Detection, evaluate_coco
+from bench.metrics.reference import LVIS_LIMIT, Detection, evaluate_coco
 
 LIMITS = (10, 100, 1000)
+FEDERATED_LIMITS = (10, 100, LVIS_LIMIT)
+FREQUENCIES = {"r": "_rare", "c": "_common", "f": "_frequent"}
+_NOTHING: dict[str, Any] = {"dtMatches": np.zeros((10, 0)), "dtIgnore": np.zeros((10, 0)), "gtIgnore": []}
 
 
-def average_recall(truth: dict[str, Any], proposals: list[Detection]) -> Iterator[Number]:
-    """Yield ar10, ar100, ar1000 in percent, and the mean number of proposals an image; n is the number of objects."""
-    evaluation = evaluate_coco(
-        *_one_category(truth, proposals), by_category=False, max_detections=LIMITS, areas=("all",)
-    )
-    recalls = evaluation.eval["recall"][:, 0, 0, :]
-    per_image = evaluation.evalImgs
-    present = np.array([0.0 if e is None else np.sum(np.asarray(e["gtIgnore"]) == 0) for e in per_image])
-    found = np.array([[0.0] * len(LIMITS) if e is None else [_found(e, limit) for limit in LIMITS] for e in per_image])
-    for index, limit in enumerate(LIMITS):
-        value = 100 * float(recalls[:, index].mean()) if present.any() else np.nan
-        yield Number(f"ar{limit}", value, *interval_of_ratio(100 * found[:, index], present), int(present.sum()))
+def average_recall(
+    truth: dict[str, Any], proposals: list[Detection], limits: Iterable[int] | None = None, federated: bool = False
+) -> Iterator[Number]:
+    """Yield ar10, ar100, ar1000, the same with _small, _medium, _large, and, where categories have frequencies, with
+    _rare, _common, _frequent; then box_ar10 to box_ar1000_large, all in percent, n the number of objects; then
+    proposals, the mean number of proposals an image.
+
+    Args:
+        truth: COCO's or LVIS's format, annotations with bbox and area.
+        proposals: COCO results format, best first by score; their categories don't matter.
+        limits: how many proposals of an image count; LIMITS or FEDERATED_LIMITS, if None.
+        federated: leave out objects of categories that their image isn't annotated with completely.
+    """
+    limits = sorted(limits or (FEDERATED_LIMITS if federated else LIMITS))
+    merged, found = _one_category(_complete(truth) if federated else truth, proposals)
+    yield from _mask_recalls(merged, found, limits, {category.get("frequency") for category in truth["categories"]})
+    yield from _box_recalls(merged, found, limits)
     counted = Counter(proposal["image_id"] for proposal in proposals)
     counts = np.array([float(counted[image["id"]]) for image in truth["images"]])
-    limits = interval_of_ratio(counts, np.ones(len(counts)))
-    yield Number("proposals", float(counts.mean()), *limits, len(counts), unit="per image")
+    interval = interval_of_ratio(counts, np.ones(len(counts)))
+    yield Number("proposals", float(counts.mean()), *interval, len(counts), unit="per image")
+
+
+def _complete(truth: dict[str, Any]) -> dict[str, Any]:
+    """Return the truth without the objects of categories annotated in part."""
+    partly = {image["id"]: set(image.get("not_exhaustive_category_ids", ())) for image in truth["images"]}
+    kept = [own for own in truth["annotations"] if own["category_id"] not in partly[own["image_id"]]]
+    return {**truth, "annotations": kept}
 
 
 def _one_category(truth: dict[str, Any], proposals: list[Detection]) -> tuple[dict[str, Any], list[Detection]]:
-    """Return truth and proposals all of one category: pycocotools looks for detections under the truth's alone."""
+    """Return truth and proposals all of one category: pycocotools looks for detections under the truth's alone.
+
+    Annotations keep their own category's frequency, if it has one.
+    """
     one = {"category_id": 1}
-    annotations = [{**annotation, **one} for annotation in truth["annotations"]]
+    frequency = {category["id"]: category.get("frequency") for category in truth["categories"]}
+    annotations = [{**own, **one, "frequency": frequency.get(own["category_id"])} for own in truth["annotations"]]
     merged = {**truth, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
     return merged, [{**proposal, **one} for proposal in proposals]
 
 
-def _found(evaluated: dict[str, Any], limit: int) -> float:
-    """Return how many objects are found within the limit, averaged over the IoU thresholds."""
+def _mask_recalls(
+    truth: dict[str, Any], proposals: list[Detection], limits: list[int], known: Collection[str | None]
+) -> Iterator[Number]:
+    evaluation = evaluate_coco(truth, proposals, "segm", False, limits)
+    yield from _by_size(evaluation, "ar")
+    for frequency in [letter for letter in FREQUENCIES if letter in known]:
+        yield from _numbers(_evaluated_for(evaluation, frequency), limits, "ar", FREQUENCIES[frequency])
+
+
+def _box_recalls(truth: dict[str, Any], proposals: list[Detection], limits: list[int]) -> Iterator[Number]:
+    boxes = codec.toBbox([proposal["segmentation"] for proposal in proposals]).reshape(-1, 4).tolist()
+    boxed = [{**proposal, "bbox": box} for proposal, box in zip(proposals, boxes, strict=True)]
+    yield from _by_size(evaluate_coco(truth, boxed, "bbox", False, limits), "box_ar")
+
+
+def _by_size(evaluation: COCOeval, prefix: str) -> Iterator[Number]:
+    """Yield the recalls of all objects and of each size class; pycocotools' results are in this order."""
+    params = evaluation.params
+    images = len(params.imgIds)
+    for index, area in enumerate(params.areaRngLbl):
+        evaluated = evaluation.evalImgs[index * images : (index + 1) * images]
+        yield from _numbers(evaluated, params.maxDets, prefix, "" if area == "all" else f"_{area}")
+
+
+def _evaluated_for(evaluation: COCOeval, frequency: str) -> list[dict[str, Any] | None]:
+    """Match once more with only the objects of a frequency to be found; the IoUs are there already.
+
+    The others take only proposals that match none of these, so that the recall is the one without them.
+    """
+    for objects in evaluation._gts.values():
+        for own in objects:
+            own["ignore"] = own["iscrowd"] or own["frequency"] != frequency
+    params = evaluation.params = evaluation._paramsEval  # accumulation has taken the categories out of the other
+    return [evaluation.evaluateImg(image, -1, params.areaRng[0], params.maxDets[-1]) for image in params.imgIds]
+
+
+def _numbers(evaluated: list[dict[str, Any] | None], limits: list[int], prefix: str, suffix: str) -> Iterator[Number]:
+    """Yield the recall at each limit, given pycocotools' results by image, None where an image has none."""
+    images = [_NOTHING if own is None else own for own in evaluated]
+    present = np.array([np.count_nonzero(np.asarray(own["gtIgnore"]) == 0) for own in images], dtype=np.float64)
+    for limit in limits:
+        found = np.array([_found(own, limit) for own in images])
+        value = 100 * float((found.sum(axis=0) / present.sum()).mean()) if present.any() else np.nan
+        interval = interval_of_ratio(100 * found.mean(axis=1), present)
+        yield Number(f"{prefix}{limit}{suffix}", value, *interval, int(present.sum()))
+
+
+def _found(evaluated: dict[str, Any], limit: int) -> NDArray[np.int64]:
+    """Return (T,) how many objects are found within the limit at each IoU threshold."""
     matched = np.asarray(evaluated["dtMatches"])[:, :limit] > 0
-    ignored = np.asarray(evaluated["dtIgnore"])[:, :limit].astype(bool)
-    return float((matched & ~ignored).sum(axis=1).mean())
+    counted = ~np.asarray(evaluated["dtIgnore"])[:, :limit].astype(bool)
+    return np.asarray(np.count_nonzero(matched & counted, axis=1), dtype=np.int64)

@@ -15,7 +15,7 @@ import logging
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import lvis.eval
 import numpy as np
@@ -57,6 +57,7 @@ def evaluate_coco(
     by_category: bool = True,
     max_detections: Iterable[int] = (1, 10, 100),
     areas: Collection[str] | None = None,
+    detection_area: Literal["mask", "box"] = "mask",
 ) -> COCOeval:
     """Run pycocotools' evaluation and accumulation.
 
@@ -67,13 +68,14 @@ def evaluate_coco(
         by_category: False to take all categories as one.
         max_detections: limits, per image and category.
         areas: which of all, small, medium, large; all four, if None.
+        detection_area: whether a detection's size class comes from its mask, or from its ``bbox``.
     """
     with _silent():
         reference = COCO()
         annotations = [{"iscrowd": 0, **annotation} for annotation in truth["annotations"]]
         reference.dataset = {**truth, "annotations": annotations}
         reference.createIndex()
-        evaluation = COCOeval(reference, _coco_results(reference, detections, iou_type), iou_type)
+        evaluation = COCOeval(reference, _coco_results(reference, detections, iou_type, detection_area), iou_type)
         evaluation.params.useCats = int(by_category)
         evaluation.params.maxDets = sorted(max_detections)
         if areas is not None:
@@ -85,37 +87,62 @@ def evaluate_coco(
     return evaluation
 
 
-def evaluate_lvis(truth: dict[str, Any], detections: Iterable[Detection], iou_type: str = "segm") -> LVISEval:
+def evaluate_lvis(
+    truth: dict[str, Any],
+    detections: Iterable[Detection],
+    iou_type: str = "segm",
+    detection_area: Literal["mask", "box"] = "mask",
+) -> LVISEval:
     """Run lvis's evaluation: federated rules, at most 300 detections an image."""
     with _silent():
         reference = LVIS.__new__(LVIS)
         reference.logger = logging.getLogger("lvis")
         reference.dataset = truth
         reference._create_index()
-        evaluation = LVISEval(reference, _lvis_results(reference, detections, iou_type), iou_type)
+        evaluation = LVISEval(reference, _lvis_results(reference, detections, iou_type, detection_area), iou_type)
         evaluation.run()
     return evaluation
 
 
-def _coco_results(reference: COCO, detections: Iterable[Detection], iou_type: str) -> COCO:
+def _coco_results(reference: COCO, detections: Iterable[Detection], iou_type: str, detection_area: str) -> COCO:
+    detections = list(detections)
     prepared = _prepared(detections, iou_type)
     if prepared:
-        return reference.loadRes(prepared)
+        loaded = reference.loadRes(prepared)
+        _take_areas(loaded.dataset["annotations"], detections, detection_area)
+        return loaded
     empty = COCO()
     empty.dataset = {**reference.dataset, "annotations": []}
     empty.createIndex()
     return empty
 
 
-def _lvis_results(reference: LVIS, detections: Iterable[Detection], iou_type: str) -> LVISResults:
+def _lvis_results(reference: LVIS, detections: Iterable[Detection], iou_type: str, detection_area: str) -> LVISResults:
+    detections = list(detections)
     prepared = _prepared(detections, iou_type)
+    if prepared and detection_area == "box":
+        prepared = [{**kept, "box_area": _box_area(found)} for kept, found in zip(prepared, detections, strict=True)]
     if prepared:
-        return LVISResults(reference, prepared, max_dets=LVIS_LIMIT)
+        loaded = LVISResults(reference, prepared, max_dets=LVIS_LIMIT)
+        for own in loaded.dataset["annotations"]:
+            own["area"] = own.pop("box_area", own["area"])
+        return loaded
     empty = LVISResults.__new__(LVISResults)
     empty.logger = reference.logger
     empty.dataset = {**reference.dataset, "annotations": []}
     empty._create_index()
     return empty
+
+
+def _take_areas(loaded: list[dict[str, Any]], detections: list[Detection], detection_area: str) -> None:
+    """Give each detection, in pycocotools' order which is the given one, its box's area."""
+    if detection_area == "box":
+        for own, found in zip(loaded, detections, strict=True):
+            own["area"] = _box_area(found)
+
+
+def _box_area(found: Detection) -> float:
+    return float(found["bbox"][2] * found["bbox"][3])
 
 
 def _prepared(detections: Iterable[Detection], iou_type: str) -> list[Detection]:

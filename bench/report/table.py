@@ -10,9 +10,13 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from bench.protocols.tasks import GROUPS, group_of, number_of
 from bench.report.console import console
 
-MASKS = {"": "best score", "_single": "single", "_oracle": "oracle"}
+MASKS = {"_single": "single", "_oracle": "oracle"}
+SELECTED = {"score": "best score", "single": "single", "stability": "most stable", "box_iou": "most like the box",
+            "oracle": "oracle"}  # fmt: skip
+AVERAGES = {"instance": "instances", "image": "images", "category": "categories"}
 PRECISION = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 RECALL = ("ar10", "ar100", "ar1000", "proposals")
 STAGES = ("load", "preprocess", "encode", "decode", "postprocess", "everything")
@@ -34,22 +38,44 @@ def print_run(folder: Path) -> None:
 
 
 def _tables(plan: dict[str, Any], results: pd.DataFrame, latency: pd.DataFrame) -> Iterator[Table]:
-    instance_tasks = [task for task in plan["tasks"] if task == "box" or task.startswith("click")]
+    for protocol in plan["protocols"]:
+        own = results[results["protocol"].str.startswith(f"{protocol['name']}/")]
+        yield from _tables_of(plan, protocol, own)
+    yield _latency_table(plan, latency)
+
+
+def _tables_of(plan: dict[str, Any], protocol: dict[str, Any], results: pd.DataFrame) -> Iterator[Table]:
+    """Yield the tables of one protocol; results are its own."""
+    done = [job["task"] for model in plan["models"] for job in model["jobs"] if job["protocol"] == protocol["name"]]
+    tasks = list(dict.fromkeys(done))
+    by_kind = {kind: [task for task in tasks if group_of(task) == kind] for kind in GROUPS}
+    named = f"under {protocol['name']}"
+    instance_tasks = by_kind["box"] + by_kind["box_click"] + by_kind["click"]
     if instance_tasks:
-        yield _mean_iou_table(plan, results, instance_tasks)
+        yield _mean_iou_table(plan, protocol, results, instance_tasks)
+    if by_kind["noc"]:
+        columns = {task: (task, task) for task in by_kind["noc"]}
+        columns |= {f"never {task.removeprefix('noc')} (%)": (task, f"failures{task[3:]}") for task in by_kind["noc"]}
+        yield _metric_table(plan, results, columns, f"clicks until the IoU is good, {named}")
+    if by_kind["pair"]:
+        reference = protocol["pairs"]["reference"]
+        columns = {f"{task.removeprefix('pair')} px": (task, "miou") for task in by_kind["pair"]}
+        yield _metric_table(plan, results, columns, f"mIoU (%) with {reference}'s masks by distance of clicks, {named}")
     for task, metrics, title in (
         ("detector_box", PRECISION, "AP of masks from a detector's boxes (%)"),
         ("everything", RECALL, "class-agnostic AR of everything mode (%)"),
     ):
-        if task in plan["tasks"]:
-            yield _metric_table(plan, results, task, metrics, title)
-    yield _latency_table(plan, latency)
+        if task in tasks:
+            yield _metric_table(plan, results, {metric: (task, metric) for metric in metrics}, f"{title}, {named}")
 
 
-def _mean_iou_table(plan: dict[str, Any], results: pd.DataFrame, tasks: list[str]) -> Table:
-    table = Table("model", "weights", "mask taken", *(_task_title(task) for task in tasks), title="mIoU (%)")
+def _mean_iou_table(plan: dict[str, Any], protocol: dict[str, Any], results: pd.DataFrame, tasks: list[str]) -> Table:
+    selected = SELECTED[protocol["masks"]["select"]]
+    choices = {"": selected, **{suffix: words for suffix, words in MASKS.items() if words != selected}}
+    title = f"mIoU (%) under {protocol['name']}, mean over {AVERAGES[protocol['average']]}"
+    table = Table("model", "weights", "mask taken", *(_task_title(task) for task in tasks), title=title)
     for model in plan["models"]:
-        for suffix, choice in MASKS.items() if model["masks"] > 1 else [("", "its only one")]:
+        for suffix, choice in choices.items() if model["masks"] > 1 else [("", "its only one")]:
             cells = [_cell(results, model["name"], task, f"miou{suffix}") for task in tasks]
             first = (model["name"], model["short_weights"]) if suffix == "" else ("", "")
             table.add_row(*first, choice, *cells)
@@ -58,12 +84,13 @@ def _mean_iou_table(plan: dict[str, Any], results: pd.DataFrame, tasks: list[str
 
 
 def _metric_table(
-    plan: dict[str, Any], results: pd.DataFrame, task: str, metrics: tuple[str, ...], title: str
+    plan: dict[str, Any], results: pd.DataFrame, columns: dict[str, tuple[str, str]], title: str
 ) -> Table:
-    table = Table("model", "weights", *metrics, title=title)
+    """Return a table of columns, each a task and a metric, of the models that have any of them."""
+    table = Table("model", "weights", *columns, title=title)
     for model in plan["models"]:
-        if task in model["tasks"]:
-            cells = [_cell(results, model["name"], task, metric) for metric in metrics]
+        cells = [_cell(results, model["name"], task, metric) for task, metric in columns.values()]
+        if any(cell != "-" for cell in cells):
             table.add_row(model["name"], model["short_weights"], *cells)
     return table
 
@@ -101,16 +128,23 @@ def _cell(results: pd.DataFrame, model: str, task: str, metric: str) -> str:
 
 
 def _task_title(task: str) -> str:
-    clicks = task.removeprefix("click")
-    return task if clicks == task else f"{clicks} click" + ("s" if clicks != "1" else "")
+    if group_of(task) == "box":
+        return task
+    count = number_of(task)
+    title = f"{count} click" + ("s" if count != 1 else "")
+    return f"box + {title}" if group_of(task) == "box_click" else title
 
 
 def _footnotes(record: dict[str, Any]) -> Iterator[str]:
     plan = record["plan"]
-    data, protocol = plan["dataset"], plan["protocol"]
-    yield f"protocol: {protocol['name']} version {protocol['version']} ({protocol['source']})"
+    data = plan["dataset"]
+    for protocol in plan["protocols"]:
+        yield f"protocol: {protocol['name']} version {protocol['version']} ({protocol['source']})"
+        if protocol["as_published"]:
+            yield f"  as published: {' '.join(protocol['note'].split())}"
     comparable = "" if data["comparable"] else "; drawn by the suite: NOT comparable with papers"
-    yield f"data: {data['name']}, {data['images']} images, sha256 {data['digest'][:12]}{comparable}"
+    share = "" if data["images"] == data["total_images"] else f" of {data['total_images']}"
+    yield f"data: {data['name']}, {data['images']}{share} images, sha256 {data['digest'][:12]}{comparable}"
     if plan["detections"]:
         boxes = plan["detections"]
         yield f"boxes: {boxes['name']}, {boxes['boxes']} taken, sha256 {boxes['digest'][:12]}"
@@ -122,8 +156,22 @@ def _footnotes(record: dict[str, Any]) -> Iterator[str]:
         elif not model["official"]:
             yield f"{model['name']}: weights {model['weights'][:12]} aren't proven to be the official ones"
     for omitted in plan["omitted"]:
-        yield f"{omitted['model']}: {omitted['task']} not run: {omitted['reason']}"
-    for model, tasks in record["counts"].items():
-        for task, counts in tasks.items():
-            for reason, count in counts["skipped"].items():
-                yield f"{model}, {task}: {count} of {counts['n_total']} left out: {reason}"
+        yield f"{omitted['model']}, {omitted['protocol']}: {omitted['task']} not run: {omitted['reason']}"
+    for model in plan["models"]:
+        for job in model["jobs"]:
+            if job["replaced"]:
+                yield f"{model['name']}, {job['protocol']}: {job['task']} with {', '.join(job['replaced'])} instead"
+    yield from _left_out(record["counts"])
+
+
+def _left_out(counts: dict[str, Any]) -> Iterator[str]:
+    """Yield what was left out, tasks and models with the same count in one line."""
+    alike: dict[tuple[str, str, int, int], list[str]] = {}
+    for model, protocols in counts.items():
+        for protocol, tasks in protocols.items():
+            for task, counted in tasks.items():
+                for reason, count in counted["skipped"].items():
+                    key = (protocol, reason, count, counted["n_total"])
+                    alike.setdefault(key, []).append(f"{model} {task}")
+    for (protocol, reason, count, total), who in alike.items():
+        yield f"{protocol}: {count} of {total} left out: {reason} ({', '.join(who)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +17,11 @@ from adapters.stages import listening
 from bench.datasets import Dataset, Image
 from bench.datasets.check import HINT
 from bench.runs.detections import Detections
+from bench.runs.evaluate import evaluate
 from bench.runs.folder import RUN_FILE, RunFolder
 from bench.runs.plan import SCHEMA, ModelIdentity, Plan
 from bench.runs.score import score
-from bench.runs.tasks import evaluate
+from bench.runs.subset import taken
 
 OnImages = Callable[[str, int], None]
 """Told a model's name and how many more of its images are done now."""
@@ -79,6 +80,7 @@ def _run_model(
     """Run one model on the shards that aren't there yet; it is loaded only if there are any."""
     adapter: Adapter | None = None
     stopwatch = _Stopwatch()
+    subsets = {protocol.name: taken(protocol, dataset) for protocol in plan.protocols}
     for index, images in enumerate(plan.shards(dataset.images)):
         path = folder.shard(model.name, index)
         if not path.exists():
@@ -87,7 +89,7 @@ def _run_model(
                 started = time.perf_counter()
                 adapter = adapters.load(model.name, weights, plan.conditions.device, plan.conditions.dtype)
                 stopwatch("load", 0, time.perf_counter() - started)
-            content = _run_shard(plan, model, adapter, images, detections, keep_going, stopwatch)
+            content = _run_shard(plan, model, adapter, images, detections, subsets, keep_going, stopwatch)
             folder.write_json(path.relative_to(folder.path), content)
         on_images(model.name, len(images))
     del adapter
@@ -100,12 +102,13 @@ def _run_shard(
     adapter: Adapter,
     images: Sequence[Image],
     detections: Detections | None,
+    subsets: Mapping[str, Collection[int]],
     keep_going: bool,
     stopwatch: _Stopwatch,
 ) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
-    found: dict[str, list[dict[str, Any]]] = {}
-    skipped: dict[str, Counter[str]] = {}
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    skipped: dict[str, dict[str, Counter[str]]] = {}
     files: dict[int, str] = {}
     unread: dict[int, str] = {}
     for image in images:
@@ -117,14 +120,17 @@ def _run_shard(
             unread[image.id] = str(error)
             continue
         boxes = detections.by_image.get(image.id, []) if detections is not None else []
+        protocols = [protocol for protocol in plan.protocols if image.id in subsets[protocol.name]]
         with listening(stopwatch):
-            result = evaluate(adapter, image, pixels, model.tasks, plan.protocol, boxes)
+            result = evaluate(adapter, image, pixels, model.jobs, protocols, boxes)
         stopwatch.first = False
         rows += result.rows
-        for task, results in result.detections.items():
-            found.setdefault(task, []).extend(results)
-        for task, reasons in result.skipped.items():
-            skipped.setdefault(task, Counter()).update(reasons)
+        for name, tasks in result.detections.items():
+            for task, results in tasks.items():
+                found.setdefault(name, {}).setdefault(task, []).extend(results)
+        for name, left_out in result.skipped.items():
+            for task, reasons in left_out.items():
+                skipped.setdefault(name, {}).setdefault(task, Counter()).update(reasons)
     return {
         "rows": rows,
         "detections": found,

@@ -1,8 +1,8 @@
-"""A run's plan: the five identities, which model does which task, and how the images are cut into shards."""
+"""A run's plan: the five identities, which model does which task of which protocol, and how images form shards."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -12,9 +12,10 @@ from adapters.checkpoints import Weights
 from adapters.errors import InputError
 from bench.datasets import Dataset, Image
 from bench.protocols import Protocol
+from bench.protocols.tasks import DETECTOR_BOX, PAIR, check_asked, expand_tasks, group_of
+from bench.runs.abilities import obstacle, replacements
 from bench.runs.conditions import Conditions
 from bench.runs.detections import Detections
-from bench.runs.tasks import DETECTOR_BOX, expand_tasks, obstacle
 
 SCHEMA = 1
 SHARD_IMAGES = 8
@@ -22,6 +23,19 @@ SHARD_IMAGES = 8
 
 class _Data(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class Job(_Data):
+    """A task of a protocol that a model does.
+
+    Attributes:
+        protocol, task: their names.
+        replaced: knobs that the model can't do, and the value taken instead, "key=value".
+    """
+
+    protocol: str
+    task: str
+    replaced: tuple[str, ...] = ()
 
 
 class ModelIdentity(_Data):
@@ -32,7 +46,7 @@ class ModelIdentity(_Data):
         weights: the sha256 of the checkpoint, "random" or "none"; short_weights as it stands in tables.
         official: whether the checkpoint is proven to be the published one.
         masks: how many candidates it gives for a prompt.
-        tasks: those it can do.
+        jobs: what it is asked, by protocol and task.
     """
 
     name: str
@@ -44,16 +58,26 @@ class ModelIdentity(_Data):
     short_weights: str
     official: bool
     masks: int
-    tasks: tuple[str, ...]
+    jobs: tuple[Job, ...]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of its tasks."""
+        return tuple(dict.fromkeys(job.task for job in self.jobs))
 
 
 class DatasetIdentity(_Data):
-    """The data: its name, digest, and whether numbers on it may be held against published ones."""
+    """The data: its name, digest, and whether numbers on it may be held against published ones.
+
+    Attributes:
+        images: taken; total_images: of the annotation file.
+    """
 
     name: str
     kind: str
     digest: str
     images: int
+    total_images: int
     comparable: bool
 
 
@@ -66,9 +90,10 @@ class DetectionsIdentity(_Data):
 
 
 class Omission(_Data):
-    """A task that a model can't do, and why."""
+    """A task of a protocol that a model can't do, and why."""
 
     model: str
+    protocol: str
     task: str
     reason: str
 
@@ -78,7 +103,7 @@ class Plan(_Data):
 
     models: tuple[ModelIdentity, ...]
     dataset: DatasetIdentity
-    protocol: Protocol
+    protocols: tuple[Protocol, ...]
     detections: DetectionsIdentity | None
     tasks: tuple[str, ...]
     omitted: tuple[Omission, ...]
@@ -93,7 +118,7 @@ class Plan(_Data):
 def make_plan(
     models: Mapping[str, Weights],
     dataset: Dataset,
-    protocol: Protocol,
+    protocols: Sequence[Protocol],
     asked: Sequence[str],
     detections: Detections | None,
     conditions: Conditions,
@@ -101,22 +126,30 @@ def make_plan(
     """Make the plan of a run.
 
     Raises:
-        InputError: for an unknown task, one that lacks its detections, or if no model can do any of the tasks.
+        InputError: for an unknown task, one that lacks its detections or its reference model, or if no model can do any
+            of the tasks.
     """
-    tasks = expand_tasks(asked, protocol)
+    check_asked(asked, protocols)
+    tasks = list(dict.fromkeys(task for protocol in protocols for task in expand_tasks(asked, protocol)))
     if DETECTOR_BOX in tasks and detections is None:
         raise InputError("the task detector_box needs a detector's boxes: --detections FILE (COCO results format)")
     if DETECTOR_BOX not in tasks and detections is not None:
         raise InputError("--detections is given, but detector_box isn't among the --tasks")
+    _check_references(protocols, tasks, models)
     identities, omitted = [], []
     for name, weights in models.items():
-        obstacles = {task: obstacle(card(name), task) for task in tasks}
-        omitted += [Omission(model=name, task=task, reason=why) for task, why in obstacles.items() if why is not None]
-        able = tuple(task for task, why in obstacles.items() if why is None)
-        if able:
-            identities.append(_identity(card(name), weights, able))
+        jobs = []
+        for protocol, task in ((p, task) for p in protocols for task in expand_tasks(asked, p)):
+            why = obstacle(card(name), protocol, task)
+            if why is None:
+                instead = tuple(replacements(card(name), protocol, task))
+                jobs.append(Job(protocol=protocol.name, task=task, replaced=instead))
+            else:
+                omitted.append(Omission(model=name, protocol=protocol.name, task=task, reason=why))
+        if jobs:
+            identities.append(_identity(card(name), weights, tuple(jobs)))
     if not identities:
-        reasons = "; ".join(f"{model.model} {model.task}: {model.reason}" for model in omitted)
+        reasons = "; ".join(f"{one.protocol}, {one.model}, {one.task}: {one.reason}" for one in omitted)
         raise InputError(f"no model can do any of the tasks ({reasons})")
     boxes = None
     if detections is not None:
@@ -129,9 +162,10 @@ def make_plan(
             kind=dataset.kind,
             digest=dataset.digest,
             images=len(dataset.images),
+            total_images=len(dataset.known_images),
             comparable=dataset.comparable,
         ),
-        protocol=protocol,
+        protocols=tuple(protocols),
         detections=boxes,
         tasks=tuple(tasks),
         omitted=tuple(omitted),
@@ -140,7 +174,7 @@ def make_plan(
     )
 
 
-def _identity(chosen: ModelCard, weights: Weights, tasks: tuple[str, ...]) -> ModelIdentity:
+def _identity(chosen: ModelCard, weights: Weights, jobs: tuple[Job, ...]) -> ModelIdentity:
     return ModelIdentity(
         name=chosen.name,
         title=chosen.title,
@@ -151,8 +185,18 @@ def _identity(chosen: ModelCard, weights: Weights, tasks: tuple[str, ...]) -> Mo
         short_weights=weights.short,
         official=weights.official,
         masks=chosen.masks,
-        tasks=tasks,
+        jobs=jobs,
     )
+
+
+def _check_references(protocols: Sequence[Protocol], tasks: Sequence[str], models: Collection[str]) -> None:
+    """Raise InputError where a protocol compares with a model that isn't among those run."""
+    for protocol in protocols:
+        if protocol.pairs is None or not any(group_of(task) == PAIR for task in tasks):
+            continue
+        if protocol.pairs.reference not in models:
+            reference = f"{protocol.name}: pairs.reference: {protocol.pairs.reference}"
+            raise InputError(f"{reference} must be among the --models to compare with")
 
 
 def first_difference(old: dict[str, Any], new: dict[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -17,16 +17,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.datasets import Dataset
+from bench.datasets import Dataset, Image
 from bench.metrics.average_precision import coco_average_precision, lvis_average_precision
 from bench.metrics.average_recall import average_recall
-from bench.metrics.mean_iou import mean_ious
+from bench.metrics.mean_iou import mean_ious, noc
 from bench.metrics.number import Number
 from bench.metrics.reference import ground_truth
+from bench.protocols import Protocol
+from bench.protocols.tasks import DETECTOR_BOX, EVERYTHING, NOC, PAIR, group_of, number_of
+from bench.runs.agreement import agreement
 from bench.runs.detections import Detections
 from bench.runs.folder import RunFolder, write_whole
-from bench.runs.plan import ModelIdentity, Plan
-from bench.runs.tasks import DETECTOR_BOX, EVERYTHING
+from bench.runs.plan import Job, ModelIdentity, Plan
+from bench.runs.subset import taken
 
 RESULT_COLUMNS = ("model", "weights", "dataset", "protocol", "task", "metric", "value", "low", "high", "n", "unit")
 LATENCY_COLUMNS = ("model", "stage", "n_prompts", "device", "dtype", "seconds")
@@ -34,6 +37,7 @@ LATENCY_COLUMNS = ("model", "stage", "n_prompts", "device", "dtype", "seconds")
 INSTANCES = pa.schema(
     [
         ("model", pa.string()),
+        ("protocol", pa.string()),
         ("task", pa.string()),
         ("image_id", pa.int64()),
         ("annotation_id", pa.int64()),
@@ -43,21 +47,31 @@ INSTANCES = pa.schema(
         ("iou", pa.float64()),
         ("iou_single", pa.float64()),
         ("iou_oracle", pa.float64()),
+        ("boundary_iou", pa.float64()),
         ("score", pa.float64()),
-        ("clicks", pa.list_(pa.int32())),
+        ("clicks_needed", pa.int32()),
+        ("reached", pa.bool_()),
+        ("clicks", pa.list_(pa.float64())),
+        ("replaced", pa.string()),
     ]
 )
 """IoU in percent. score is the model's own for the selected mask, null where it makes none. clicks are x, y, label of
-one click after the other."""
+one click after the other. clicks_needed and reached belong to the tasks noc. replaced names the protocol's knobs that
+the model can't do, and what was done instead."""
+
+Rows = list[dict[str, Any]]
+Key = tuple[str, str]
 
 
 def score(plan: Plan, dataset: Dataset, detections: Detections | None, folder: RunFolder) -> dict[str, Any]:
     """Write instances.parquet, detections/, latency.csv and results.csv from the shards.
 
+    Nothing written depends on the order of the images or on how they were cut into shards.
+
     Returns:
-        For run.json: ``counts`` says for each model and task how many instances there were, how many were scored, and
-        how many were left out for which reason, which add up; ``unread`` names images that couldn't be read;
-        ``images_sha256`` is the hash of all image files that were.
+        For run.json: ``counts`` says for each model, protocol and task how many instances there were, how many were
+        scored, and how many were left out for which reason, which add up; ``unread`` names images that couldn't be
+        read; ``images_sha256`` is the hash of all image files that were.
     """
     truth = _Truth(dataset)
     results: list[list[Any]] = []
@@ -65,51 +79,67 @@ def score(plan: Plan, dataset: Dataset, detections: Detections | None, folder: R
     counts: dict[str, Any] = {}
     unread: dict[str, str] = {}
     files: dict[int, str] = {}
+    pairs: dict[tuple[str, Key], Rows] = {}
+    protocols = {protocol.name: protocol for protocol in plan.protocols}
+    order = {(job.protocol, job.task): number for model in plan.models for number, job in enumerate(model.jobs)}
     instances = io.BytesIO()
     with pq.ParquetWriter(instances, INSTANCES) as writer:
         for model in plan.models:
             answers = _answers(plan, model, dataset, folder)
-            rows = sorted(answers.rows, key=lambda row: plan.tasks.index(row["task"]))
+            rows = sorted(answers.rows, key=lambda row: (order[_key(row)], row["image_id"], row["annotation_id"]))
             writer.write_table(pa.Table.from_pylist([{"model": model.name, **row} for row in rows], schema=INSTANCES))
-            for task, found in answers.detections.items():
-                folder.write_json(f"detections/{model.name}-{task}.json", found)
-            for task in model.tasks:
-                results += [_result(plan, model, task, number) for number in _numbers(task, answers, truth)]
+            for (protocol, task), found in answers.detections.items():
+                folder.write_json(f"detections/{model.name}-{protocol}-{task}.json", found)
+            for job in model.jobs:
+                rules = protocols[job.protocol]
+                key = (job.protocol, job.task)
+                if group_of(job.task) == PAIR:
+                    pairs[model.name, key] = answers.detections[key]
+                else:
+                    numbers = _numbers(rules, job, answers, truth)
+                    results += [_result(plan, model, rules, job, number) for number in numbers]
+                counted = counts.setdefault(model.name, {}).setdefault(job.protocol, {})
+                counted[job.task] = _counted(rules, job, answers, dataset, detections)
             samples += answers.latency
-            counts[model.name] = {task: _counted(task, answers, dataset, detections) for task in model.tasks}
             unread |= {str(image_id): why for image_id, why in answers.unread.items()}
             files |= answers.files
+    results += _agreements(plan, protocols, pairs)
     write_whole(folder.path / "instances.parquet", instances.getvalue())
     write_whole(folder.path / "latency.csv", _csv(LATENCY_COLUMNS, samples))
     write_whole(folder.path / "results.csv", _csv(RESULT_COLUMNS, results))
-    return {"counts": counts, "unread": unread, "images_sha256": _hash_of_all(files)}
+    return {"counts": counts, "unread": dict(sorted(unread.items())), "images_sha256": _hash_of_all(files)}
 
 
 @dataclass
 class _Answers:
-    """What all shards of one model hold."""
+    """What all shards of one model hold; detections and skipped by protocol and task."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    detections: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    skipped: dict[str, Counter[str]] = field(default_factory=dict)
+    rows: Rows = field(default_factory=list)
+    detections: dict[Key, Rows] = field(default_factory=dict)
+    skipped: dict[Key, Counter[str]] = field(default_factory=dict)
     files: dict[int, str] = field(default_factory=dict)
     unread: dict[int, str] = field(default_factory=dict)
     latency: list[list[Any]] = field(default_factory=list)
 
 
 def _answers(plan: Plan, model: ModelIdentity, dataset: Dataset, folder: RunFolder) -> _Answers:
-    answers = _Answers(detections={task: [] for task in model.tasks if task in (DETECTOR_BOX, EVERYTHING)})
+    kept = (DETECTOR_BOX, EVERYTHING, PAIR)
+    answers = _Answers(detections={(job.protocol, job.task): [] for job in model.jobs if group_of(job.task) in kept})
     for index in range(len(plan.shards(dataset.images))):
         shard = json.loads(folder.shard(model.name, index).read_bytes())
         answers.rows += shard["rows"]
-        for task, found in shard["detections"].items():
-            answers.detections[task] += found
-        for task, reasons in shard["skipped"].items():
-            answers.skipped.setdefault(task, Counter()).update(reasons)
+        for protocol, tasks in shard["detections"].items():
+            for task, found in tasks.items():
+                answers.detections[protocol, task] += found
+        for protocol, tasks in shard["skipped"].items():
+            for task, reasons in tasks.items():
+                answers.skipped.setdefault((protocol, task), Counter()).update(reasons)
         answers.files |= dict(shard["files"])
         answers.unread |= dict(shard["unread"])
         for stage, prompts, seconds in shard["latency"]:
             answers.latency.append([model.name, stage, prompts, shard["device"], shard["dtype"], seconds])
+    for found in answers.detections.values():
+        found.sort(key=lambda one: one["image_id"])
     return answers
 
 
@@ -125,49 +155,90 @@ class _Truth:
         image_ids = [image.id for image in self.dataset.images]
         return ground_truth(self.dataset.annotation_file, image_ids, leave_out=unusable)
 
-    def without(self, image_ids: set[int]) -> dict[str, Any]:
-        """Return the ground truth of all images but these."""
-        if not image_ids:
-            return self._whole
-        images = [image for image in self._whole["images"] if image["id"] not in image_ids]
-        annotations = [own for own in self._whole["annotations"] if own["image_id"] not in image_ids]
+    def of(self, image_ids: Collection[int]) -> dict[str, Any]:
+        """Return the ground truth of these images."""
+        images = [image for image in self._whole["images"] if image["id"] in image_ids]
+        annotations = [own for own in self._whole["annotations"] if own["image_id"] in image_ids]
         return {**self._whole, "images": images, "annotations": annotations}
 
 
-def _numbers(task: str, answers: _Answers, truth: _Truth) -> Iterator[Number]:
-    if task in answers.detections:
-        known = truth.without(set(answers.unread))
-        if task == EVERYTHING:
-            yield from average_recall(known, answers.detections[task])
-        elif truth.dataset.kind == "lvis":
-            yield from lvis_average_precision(known, answers.detections[task])
+def _numbers(protocol: Protocol, job: Job, answers: _Answers, truth: _Truth) -> Iterator[Number]:
+    key = (job.protocol, job.task)
+    if key not in answers.detections:
+        frame = pd.DataFrame([row for row in answers.rows if _key(row) == key], columns=INSTANCES.names)
+        if group_of(job.task) == NOC:
+            yield from noc(frame, number_of(job.task))
         else:
-            yield from coco_average_precision(known, answers.detections[task])
+            yield from mean_ious(frame, protocol.average)
+        return
+    known = truth.of(set(taken(protocol, truth.dataset)) - set(answers.unread))
+    found = answers.detections[key]
+    if job.task == EVERYTHING:
+        assert protocol.everything is not None
+        yield from average_recall(
+            known, found, limits=protocol.everything.limits, federated=protocol.everything.federated
+        )
     else:
-        yield from mean_ious(pd.DataFrame([r for r in answers.rows if r["task"] == task], columns=INSTANCES.names))
+        assert protocol.average_precision is not None
+        precision = lvis_average_precision if truth.dataset.kind == "lvis" else coco_average_precision
+        yield from precision(known, found, protocol.average_precision.detection_area)
 
 
-def _result(plan: Plan, model: ModelIdentity, task: str, number: Number) -> list[Any]:
-    identity = [model.name, model.short_weights, plan.dataset.name, plan.protocol.name, task]
+def _agreements(plan: Plan, protocols: dict[str, Protocol], pairs: dict[tuple[str, Key], Rows]) -> list[list[Any]]:
+    """Return the results of all models' agreement with the protocol's reference model."""
+    results = []
+    for model in plan.models:
+        for job in model.jobs:
+            rules, key = protocols[job.protocol], (job.protocol, job.task)
+            if group_of(job.task) != PAIR or rules.pairs is None or model.name == rules.pairs.reference:
+                continue
+            number = agreement(pairs[model.name, key], pairs[rules.pairs.reference, key])
+            results.append(_result(plan, model, rules, job, number))
+    return results
+
+
+def _result(plan: Plan, model: ModelIdentity, protocol: Protocol, job: Job, number: Number) -> list[Any]:
+    rules = protocol.identity + (f";replaced: {', '.join(job.replaced)}" if job.replaced else "")
+    identity = [model.name, model.short_weights, plan.dataset.name, rules, job.task]
     return [*identity, number.metric, number.value, number.low, number.high, number.n, number.unit]
 
 
-def _counted(task: str, answers: _Answers, dataset: Dataset, detections: Detections | None) -> dict[str, Any]:
+def _counted(
+    protocol: Protocol, job: Job, answers: _Answers, dataset: Dataset, detections: Detections | None
+) -> dict[str, Any]:
     """Return n_total, n_scored and skipped by reason; the images that couldn't be read are among the reasons."""
-    skipped = Counter(answers.skipped.get(task, {}))
-    if task == EVERYTHING:
-        per_image = {image.id: 1 for image in dataset.images}
-        total, scored = len(per_image), len(per_image) - len(answers.unread)
-    elif task == DETECTOR_BOX:
-        assert detections is not None
-        per_image = {image_id: len(boxes) for image_id, boxes in detections.by_image.items()}
+    key = (job.protocol, job.task)
+    skipped = Counter(answers.skipped.get(key, {}))
+    per_image = {image.id: _asked(protocol, job, image, detections) for image in dataset.images}
+    total = sum(per_image.values())
+    if job.task == DETECTOR_BOX and detections is not None:
         skipped.update(detections.skipped)
-        total, scored = sum(per_image.values()) + detections.skipped.total(), len(answers.detections[task])
+        total += detections.skipped.total()
+    inside = taken(protocol, dataset)
+    skipped["image outside the protocol's subset"] += sum(n for image, n in per_image.items() if image not in inside)
+    skipped["image couldn't be read"] += sum(per_image[image] for image in answers.unread if image in inside)
+    if job.task == EVERYTHING:
+        scored = total - (+skipped).total()
+    elif key in answers.detections:
+        scored = len(answers.detections[key])
     else:
-        per_image = {image.id: len(image.annotations) for image in dataset.images}
-        total, scored = sum(per_image.values()), sum(row["task"] == task for row in answers.rows)
-    skipped["image couldn't be read"] += sum(per_image.get(image_id, 0) for image_id in answers.unread)
+        scored = sum(_key(row) == key for row in answers.rows)
     return {"n_total": total, "n_scored": scored, "skipped": dict(sorted((+skipped).items()))}
+
+
+def _asked(protocol: Protocol, job: Job, image: Image, detections: Detections | None) -> int:
+    """Return how many questions a task has about an image."""
+    if job.task == EVERYTHING:
+        return 1
+    if job.task == DETECTOR_BOX:
+        return len(detections.by_image.get(image.id, [])) if detections is not None else 0
+    if group_of(job.task) == PAIR and protocol.pairs is not None:
+        return protocol.pairs.each
+    return len(image.annotations)
+
+
+def _key(row: dict[str, Any]) -> Key:
+    return row["protocol"], row["task"]
 
 
 def _hash_of_all(files: dict[int, str]) -> str:

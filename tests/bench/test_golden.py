@@ -12,7 +12,8 @@ import pytest
 
 from bench.datasets import Dataset
 from bench.protocols import protocol
-from bench.runs.tasks import evaluate
+from bench.runs.evaluate import evaluate
+from bench.runs.plan import Job
 
 IMAGES = (139, 20992, 41888, 117645, 205401)
 TOLERANCE = 0.5
@@ -32,8 +33,8 @@ def rows(mobile_sam, coco: Dataset):
     """Return our rows on the same images."""
     images = [image for image in coco.images if image.id in IMAGES]
     assert len(images) == len(IMAGES)
-    tasks = ("box", "click1", "click3", "click5")
-    results = [evaluate(mobile_sam, image, image.pixels(), tasks, protocol("efficientvit")) for image in images]
+    jobs = [Job(protocol="efficientvit", task=task) for task in ("box", "click1", "click3", "click5")]
+    results = [evaluate(mobile_sam, image, image.pixels(), jobs, [protocol("efficientvit")]) for image in images]
     return [row for result in results for row in result.rows]
 
 

@@ -45,7 +45,7 @@ def test_sizes_include_both_limits():
     assert (numbers["miou_medium"].value, numbers["miou_medium"].n) == (30, 3)
     assert (numbers["miou_large"].value, numbers["miou_large"].n) == (45, 2)
     assert numbers["miou_oracle"].value == numbers["miou_oracle"].low == 100
-    assert len(numbers) == 12
+    assert len(numbers) == 13
 
 
 def test_nothing_to_average_is_not_zero():

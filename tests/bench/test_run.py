@@ -69,7 +69,7 @@ def test_files_are_as_agreed(finished):
     assert record["schema_version"] == 1
     assert record["status"] == "complete"
     plan = record["plan"]
-    assert {"models", "dataset", "protocol", "conditions"} <= plan.keys()
+    assert {"models", "dataset", "protocols", "conditions"} <= plan.keys()
     with (out / "results.csv").open() as file:
         rows = list(csv.reader(file))
     assert tuple(rows[0]) == RESULT_COLUMNS
@@ -79,7 +79,7 @@ def test_files_are_as_agreed(finished):
     assert {"model", "task", "image_id", "annotation_id", "area", "iscrowd", "iou", "iou_single", "iou_oracle"} <= set(
         instances.columns
     )
-    assert (out / "detections" / "grabcut-detector_box.json").exists()
+    assert (out / "detections" / "grabcut-efficientvit-detector_box.json").exists()
 
 
 def test_numbers_follow_from_instances(finished):
@@ -95,7 +95,7 @@ def test_numbers_follow_from_instances(finished):
 
 def test_counts_add_up(finished):
     out, _ = finished
-    for counts in read_json(out / "run.json")["counts"]["grabcut"].values():
+    for counts in read_json(out / "run.json")["counts"]["grabcut"]["efficientvit"].values():
         assert counts["n_total"] == counts["n_scored"] + sum(counts["skipped"].values())
         assert counts["n_scored"] > 0
 
@@ -108,7 +108,7 @@ def test_the_table_names_what_the_numbers_belong_to(finished):
 
 def test_detections_carry_no_boxes(finished):
     out, _ = finished
-    detections = read_json(out / "detections" / "grabcut-detector_box.json")
+    detections = read_json(out / "detections" / "grabcut-efficientvit-detector_box.json")
     assert all("bbox" not in found and "segmentation" in found for found in detections)
 
 
@@ -242,7 +242,7 @@ def test_an_unusable_image_stops_the_run_or_is_counted(broken, tmp_path, how):
     done = sambench(*run_arguments(broken, out), "--keep-going")
     assert done.returncode == 0, done.stderr
     assert "image couldn't be read" in done.stdout
-    for counts in read_json(out / "run.json")["counts"]["grabcut"].values():
+    for counts in read_json(out / "run.json")["counts"]["grabcut"]["efficientvit"].values():
         assert counts["skipped"]["image couldn't be read"] > 0
         assert counts["n_total"] == counts["n_scored"] + sum(counts["skipped"].values())
 
@@ -256,7 +256,7 @@ def test_a_detection_outside_its_image_stops_the_run_or_is_counted(broken, tmp_p
     assert not out.exists()
     done = sambench(*run_arguments(broken, out), "--keep-going")
     assert done.returncode == 0, done.stderr
-    counts = read_json(out / "run.json")["counts"]["grabcut"]["detector_box"]
+    counts = read_json(out / "run.json")["counts"]["grabcut"]["efficientvit"]["detector_box"]
     assert counts["skipped"] == {"its box is empty or outside the image, or its score no number": 1}
 
 
@@ -269,7 +269,7 @@ def test_an_annotation_outside_its_image(broken, tmp_path):
     assert not out.exists()
     done = sambench(*run_arguments(broken, out), "--keep-going")
     assert done.returncode == 0, done.stderr
-    counts = read_json(out / "run.json")["counts"]["grabcut"]
+    counts = read_json(out / "run.json")["counts"]["grabcut"]["efficientvit"]
     assert counts["box"]["skipped"] == counts["click1"]["skipped"] == {"the annotation can't be used": 1}
 
 
@@ -390,11 +390,21 @@ def test_what_a_model_cannot_do_is_said(sample_folder, tmp_path):
     arguments = run_arguments(sample_folder, tmp_path / "out")
     del arguments[arguments.index("--detections") : arguments.index("--detections") + 2]
     arguments[arguments.index("grabcut")] = "efficient_sam_ti"
-    arguments[arguments.index(TASKS)] = "click"
-    done = sambench(*arguments, "--weights", "random", "--limit", 1)
+    arguments[arguments.index(TASKS)] = "click,noc"
+    protocols = "efficientvit,ritm-noc"
+    done = sambench(*arguments, "--weights", "random", "--limit", 1, "--protocol", protocols)
     assert done.returncode == 0, done.stderr
-    assert "efficient_sam_ti: click3 not run: it takes no negative clicks" in done.stdout
-    assert set(pd.read_csv(tmp_path / "out" / "results.csv")["task"]) == {"click1"}
+    assert "efficient_sam_ti, ritm-noc: noc85 not run: it takes no negative clicks" in done.stdout
+    assert "efficient_sam_ti, efficientvit: click3 with points.next=random instead" in done.stdout
+    results = pd.read_csv(tmp_path / "out" / "results.csv")
+    marked = {
+        task: set(own["protocol"].str.endswith(";replaced: points.next=random"))
+        for task, own in results.groupby("task")
+    }
+    assert marked == {"click1": {False}, "click3": {True}, "click5": {True}}
+    instances = pd.read_parquet(tmp_path / "out" / "instances.parquet")
+    replaced = instances.groupby("task")["replaced"].unique().map(lambda own: own.fillna("")[0]).to_dict()
+    assert replaced == {"click1": "", "click3": "points.next=random", "click5": "points.next=random"}
 
 
 @pytest.mark.parametrize("command", [["models"], ["protocols"], ["weights", "list"], ["--help"], ["run", "--help"]])

@@ -15,7 +15,8 @@ import adapters
 from adapters.everything import AMG
 from bench.datasets import open_dataset
 from bench.protocols import protocol
-from bench.runs.tasks import evaluate
+from bench.runs.evaluate import evaluate
+from bench.runs.plan import Job
 from tests.adapters.test_efficient_sam import with_plain_attention
 
 TASKS = ("box", "click1", "click3", "click5")
@@ -70,9 +71,9 @@ def peers_way(model, images):
 
 def our_way(model, images):
     """Encode once, all prompts of an image together."""
-    rows = [
-        row for image in images for row in evaluate(model, image, image.pixels(), TASKS, protocol("efficientvit")).rows
-    ]
+    rules = protocol("efficientvit")
+    jobs = [Job(protocol=rules.name, task=task) for task in TASKS]
+    rows = [row for image in images for row in evaluate(model, image, image.pixels(), jobs, [rules]).rows]
     return np.array([row["iou"] for task in TASKS for row in rows if row["task"] == task])
 
 
