@@ -24,7 +24,10 @@ def reproduce(
     models: Annotated[str | None, typer.Option(help="Of the table's models these alone, separated by commas.")] = None,
     detections: Annotated[Path | None, typer.Option(help="The detector's boxes, COCO's results format.")] = None,
     limit: Annotated[int | None, typer.Option(help="The first N images alone.")] = None,
-    finished: Annotated[Path | None, typer.Option("--from", help="A finished run's folder; nothing is run.")] = None,
+    finished: Annotated[
+        Path | None,
+        typer.Option("--from", help="A finished run's folder: no model is run; with --data it is scored again."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="fp32, or bf16 or fp16 autocast.")] = "fp32",
     out: Annotated[Path | None, typer.Option(help="The run's folder; a run that was stopped goes on there.")] = None,
@@ -55,8 +58,10 @@ def reproduce(
 
     chosen = table_named(table)
     asked = _asked(cells(chosen), models)
-    if finished is not None and any(given is not None for given in (data, detections, limit, out, weights)):
-        raise InputError("--from takes a finished run: --data, --detections, --limit, --out, --weights are its own")
+    if finished is not None and any(given is not None for given in (detections, limit, out, weights)):
+        raise InputError("--from takes a finished run: --detections, --limit, --out, --weights are its own")
+    if finished is not None and data is not None:
+        _score_again(finished, data)
     if finished is None and data is None and any(cell.task for cell in asked):
         raise InputError(f"--data DIR or --from RUN needed; the paper's data: {_data_of(asked)}")
     given = weights or []
@@ -83,6 +88,14 @@ def reproduce(
         raise InputError(f"nothing of {table} could be measured: {'; '.join(reasons)}")
     if any(outcome.verdict == Verdict.DIFFERS for outcome in found):
         raise typer.Exit(FAILED)
+
+
+def _score_again(finished: Path, data: str) -> None:
+    from bench.datasets import open_dataset
+    from bench.datasets.sample import sample_folder
+    from bench.runs.rescore import rescore
+
+    rescore(finished, open_dataset(sample_folder() if data == SAMPLE else data))
 
 
 def _asked(cells: Sequence[Cell], models: str | None) -> list[Cell]:

@@ -1,16 +1,28 @@
-"""Protocols are read strictly and identified by what they say."""
+"""Protocols are read strictly, identified by what they say, and told apart knob by knob."""
+
+from __future__ import annotations
+
+import itertools
 
 import pytest
-from pydantic import ValidationError
 
 from adapters.errors import InputError
-from bench.protocols import Protocol, protocol, protocol_names
+from bench.protocols import protocol, protocol_names
+from bench.protocols.difference import difference, knobs
+from bench.protocols.tasks import check_asked, expand_tasks, tasks_of
+
+PRESETS = {"efficientvit", "edgesam", "efficientsam", "sam-paper", "samfast", "tinysam", "slimsam", "hq", "ritm-noc",
+           "mobilesam-align"}  # fmt: skip
 
 
-def test_every_protocol_is_valid_and_named():
-    for name in protocol_names():
-        assert protocol(name).name == name
-        assert protocol(name).source
+def test_every_preset_is_there_and_names_its_source():
+    assert set(protocol_names()) == PRESETS
+    for name in PRESETS:
+        rules = protocol(name)
+        assert rules.name == name
+        assert rules.source
+        assert tasks_of(rules)
+        assert not rules.as_published or rules.note
 
 
 def test_the_default_is_the_peers():
@@ -20,21 +32,105 @@ def test_the_default_is_the_peers():
     assert rules.masks.select == "score"
 
 
-def test_the_digest_is_of_the_knobs_alone():
+def test_the_identity_is_of_the_knobs_alone():
     rules = protocol("efficientvit")
-    same = rules.model_copy(update={"name": "other", "source": "elsewhere"})
+    same = rules.model_copy(update={"name": "other", "source": "elsewhere", "note": "x"})
     other = rules.model_copy(update={"points": rules.points.model_copy(update={"counts": (1, 2)})})
     assert same.digest == rules.digest != other.digest
+    assert rules.identity == f"efficientvit/1/{rules.digest[:12]}"
+    digests = {protocol(name).digest for name in PRESETS}
+    assert len(digests) == len(PRESETS)
 
 
-def test_an_unknown_knob_or_value_is_refused():
-    content = protocol("efficientvit").model_dump()
-    with pytest.raises(ValidationError, match="colour"):
-        Protocol(**{**content, "colour": "red"})
-    with pytest.raises(ValidationError, match="select"):
-        Protocol(**{**content, "masks": {**content["masks"], "select": "largest"}})
+@pytest.fixture
+def own(tmp_path):
+    """Return a function that writes a protocol file and reads it."""
+
+    def read(text: str):
+        (tmp_path / "mine.toml").write_text(text)
+        return protocol(str(tmp_path / "mine.toml"))
+
+    return read
 
 
-def test_an_unknown_protocol_gets_the_nearest():
-    with pytest.raises(InputError, match="did you mean 'efficientvit'"):
-        protocol("efficentvit")
+def test_a_file_starts_from_a_preset_and_changes_two_lines(own):
+    mine = own('from = "efficientvit"\n[masks]\nselect = "single"\n[annotations]\ncrowd = "exclude"\n')
+    assert mine.name == "mine"
+    assert "from efficientvit" in mine.source
+    changed = {knob.key: (knob.first, knob.second) for knob in difference(protocol("efficientvit"), mine)}
+    assert changed == {"masks.select": ("score", "single"), "annotations.crowd": ("include", "exclude")}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[masks]\nselct = "score"', ["masks.selct", "no such knob", "did you mean select?"]),
+        ('[masks]\nselect = "scores"', ["masks.select: 'scores' isn't one of score, single", "did you mean score?"]),
+        ('[points]\nfirst = "center"', ["points.first: 'center'", "did you mean dt_center?"]),
+        ("[points]\ncounts = 3", ["points.counts", "tuple", "got 3"]),
+        ('[annotations]\nmin_area = "big"', ["annotations.min_area", "number", "'big'"]),
+        ("avrage = 1", ["avrage", "did you mean average?"]),
+        ('[masks]\nselect = "box_iou"', ["masks.select: box_iou", "clicks"]),
+        ("as_published = true\nnote = ''", ["as_published", "which mistake"]),
+        ("[masks", ["not TOML"]),
+    ],
+)
+def test_a_bad_file_gets_a_line_that_names_file_key_and_nearest(own, text, said):
+    with pytest.raises(InputError) as error:
+        own(f'from = "efficientvit"\n{text}\n')
+    line = str(error.value)
+    assert "mine.toml" in line
+    for words in said:
+        assert words in line, line
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("efficentvit", "did you mean 'efficientvit'"), ("nowhere.toml", "nowhere.toml is missing")],
+)
+def test_an_unknown_protocol_gets_a_line(name, said):
+    with pytest.raises(InputError, match=said):
+        protocol(name)
+
+
+def test_a_file_from_an_unknown_preset_gets_the_nearest(own):
+    with pytest.raises(InputError, match="did you mean 'edgesam'"):
+        own('from = "edgsam"')
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(sorted(PRESETS), 2)))
+def test_the_difference_is_every_knob_and_no_other(pair):
+    """Taking the named values from the one into the other gives the one; none of them is the same in both."""
+    first, second = (protocol(name) for name in pair)
+    found = difference(first, second)
+    assert all(knob.first != knob.second for knob in found)
+    content, ours = second.model_dump(mode="json"), first.model_dump(mode="json")
+    for knob in found:
+        section, _, key = knob.key.partition(".")
+        if key:
+            content[section][key] = ours[section][key]
+        else:
+            content[section] = ours[section]
+    mended = type(second).model_validate(content)
+    assert knobs(mended) == knobs(first)
+    assert mended.digest == first.digest
+
+
+def test_no_difference_between_a_protocol_and_itself():
+    assert difference(protocol("hq"), protocol("hq")) == []
+
+
+def test_tasks_by_kind_and_by_name():
+    rules = protocol("edgesam")
+    assert expand_tasks(["click"], rules) == ["click1", "click2", "click3"]
+    assert expand_tasks(["box_click2", "box"], rules) == ["box", "box_click2"]
+    assert expand_tasks(["click5"], rules) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [(["boxes"], "did you mean 'box'"), (["click7"], "did you mean 'click"), (["noc"], "efficientvit doesn't have it")],
+)
+def test_a_task_that_no_protocol_has(asked, said):
+    with pytest.raises(InputError, match=said):
+        check_asked(asked, [protocol("efficientvit")])
