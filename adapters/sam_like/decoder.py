@@ -101,7 +101,8 @@ class TwoWayDecoder:
     def attend(self, image: ImageSide, sparse: Tensor) -> Attended:
         """Run the transformer on (N, S, C) embedded prompts."""
         transformer = self.module.transformer
-        tokens = torch.cat([self.output_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
+        # sparse.shape[0] stays open to any number of prompts when this is exported; len(sparse) wouldn't.
+        tokens = torch.cat([self.output_tokens.expand(sparse.shape[0], -1, -1), sparse], dim=1)
         queries, keys = tokens, image.keys
         for index, layer in enumerate(transformer.layers):
             queries = layer.norm1(self.dialect.self_attention(layer, queries, tokens, index == 0))

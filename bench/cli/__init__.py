@@ -7,7 +7,7 @@ import sys
 import typer
 
 from adapters.errors import InputError
-from bench.cli import models, protocols, reproduce, run, tables, weights
+from bench.cli import compare, doctor, history, latency, models, protocols, reproduce, run, tables, weights
 
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -21,6 +21,10 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("tables")(tables.tables)
 app.command("reproduce")(reproduce.reproduce)
+app.command("latency")(latency.latency)
+app.command("compare")(compare.compare)
+app.command("history")(history.history)
+app.command("doctor")(doctor.doctor)
 app.command("models")(models.models)
 app.add_typer(protocols.app, name="protocols")
 app.add_typer(weights.app, name="weights")

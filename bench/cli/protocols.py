@@ -80,6 +80,8 @@ def _naming(rules: Protocol) -> list[str]:
 
 
 def _shown(value: Any) -> str:
+    from rich.markup import escape
+
     if value is None:
         return "-"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))

@@ -10,7 +10,6 @@ import typer
 
 from adapters.errors import InputError
 
-SAMPLE = "sample"
 FAILED = 1
 
 if TYPE_CHECKING:
@@ -91,11 +90,10 @@ def reproduce(
 
 
 def _score_again(finished: Path, data: str) -> None:
-    from bench.datasets import open_dataset
-    from bench.datasets.sample import sample_folder
+    from bench.datasets.named import dataset_named
     from bench.runs.rescore import rescore
 
-    rescore(finished, open_dataset(sample_folder() if data == SAMPLE else data))
+    rescore(finished, dataset_named(data))
 
 
 def _asked(cells: Sequence[Cell], models: str | None) -> list[Cell]:
@@ -106,6 +104,8 @@ def _asked(cells: Sequence[Cell], models: str | None) -> list[Cell]:
     if models is None:
         return list(cells)
     asked = split(models)
+    if not asked:
+        raise InputError("--models names no model")
     has = list(dict.fromkeys(cell.model for cell in cells if cell.model is not None))
     for name in asked:
         if name not in has:
@@ -120,8 +120,7 @@ def _data_of(cells: Sequence[Cell]) -> str:
 
 def _at_hand(data: str | None, detections: Path | None, weights: Sequence[str], fetch: bool) -> AtHand:
     """Return what there is to run with."""
-    from bench.datasets import open_dataset
-    from bench.datasets.sample import sample_folder
+    from bench.datasets.named import SAMPLE, dataset_named
     from bench.papers.missing import AtHand, is_cached
 
     named = {value.partition("=")[0] for value in weights if "=" in value}
@@ -132,9 +131,8 @@ def _at_hand(data: str | None, detections: Path | None, weights: Sequence[str], 
 
     if data is None:
         return AtHand(has_weights, boxes=detections is not None)
-    drawn = data == SAMPLE
-    dataset = open_dataset(sample_folder() if drawn else data)
-    return AtHand(has_weights, (dataset.kind, dataset.name), drawn or detections is not None)
+    dataset = dataset_named(data)
+    return AtHand(has_weights, (dataset.kind, dataset.name), data == SAMPLE or detections is not None)
 
 
 def _models(cells: Sequence[Cell]) -> list[str]:

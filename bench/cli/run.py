@@ -151,10 +151,9 @@ def _names(models: Sequence[str]) -> list[str]:
 
 
 def _dataset(data: str, limit: int | None) -> Dataset:
-    from bench.datasets import open_dataset
-    from bench.datasets.sample import sample_folder
+    from bench.datasets.named import dataset_named
 
-    dataset = open_dataset(sample_folder() if data == SAMPLE else data)
+    dataset = dataset_named(data)
     return dataset if limit is None else dataset.first(limit)
 
 

@@ -22,7 +22,7 @@ WHAT = {
 
 
 def tables(
-    data: Annotated[Path | None, typer.Option(help="Count what this dataset allows, instead of any.")] = None,
+    data: Annotated[str | None, typer.Option(help="Count what this dataset allows, instead of any.")] = None,
     detections: Annotated[Path | None, typer.Option(help="With --data: a detector's boxes for it.")] = None,
 ) -> None:
     """List the published tables that `sambench reproduce` measures again, and what is here to do it with."""
@@ -54,16 +54,16 @@ def tables(
     console().print(grid)
 
 
-def _at_hand(data: Path | None, detections: Path | None) -> AtHand:
+def _at_hand(data: str | None, detections: Path | None) -> AtHand:
     from adapters.errors import InputError
-    from bench.datasets import open_dataset
+    from bench.datasets.named import dataset_named
     from bench.papers.missing import AtHand, is_cached
 
     if data is None:
         if detections is not None:
             raise InputError("--detections goes with --data")
         return AtHand(is_cached)
-    dataset = open_dataset(data)
+    dataset = dataset_named(data)
     return AtHand(is_cached, (dataset.kind, dataset.name), detections is not None)
 
 

@@ -16,6 +16,7 @@ def read_annotation(record: dict[str, Any], height: int, width: int) -> Annotati
     """Return an annotation of an image of this size; what makes it unusable stands in its ``problem``."""
     x, y, w, h = (float(value) for value in record["bbox"])
     box = (x, y, x + w, y + h)
+    point = _point(record.get("point_coords"))
     return Annotation(
         id=record["id"],
         image_id=record["image_id"],
@@ -24,8 +25,10 @@ def read_annotation(record: dict[str, Any], height: int, width: int) -> Annotati
         area=float(record["area"]),
         iscrowd=bool(record.get("iscrowd", 0)),
         segmentation=record["segmentation"],
-        problem=_box_problem(box, height, width) or _segmentation_problem(record["segmentation"], height, width),
-        point=_point(record.get("point_coords")),
+        problem=_box_problem(box, height, width)
+        or _segmentation_problem(record["segmentation"], height, width)
+        or _point_problem(point, height, width),
+        point=point,
     )
 
 
@@ -51,6 +54,12 @@ def _point(coordinates: Any) -> tuple[float, float] | None:
         case [[int() | float() as x, int() | float() as y], *_]:
             return float(x), float(y)
     return None
+
+
+def _point_problem(point: tuple[float, float] | None, height: int, width: int) -> str | None:
+    if point is None or (0 <= point[0] <= width and 0 <= point[1] <= height):
+        return None
+    return f"its point {list(point)} lies outside the {width}x{height} image"
 
 
 def _box_problem(box: tuple[float, float, float, float], height: int, width: int) -> str | None:

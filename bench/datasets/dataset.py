@@ -91,6 +91,8 @@ class Image:
                     pixels = np.array(file.convert("RGB"))
         except FileNotFoundError:
             raise InputError(f"image {self.id}: {self.path} is missing") from None
+        except PIL.UnidentifiedImageError:
+            raise InputError(f"image {self.id}: {self.path} can't be read (it is no image)") from None
         except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
             raise InputError(f"image {self.id}: {self.path} can't be read ({error})") from None
         if pixels.shape[:2] != (self.height, self.width):

@@ -12,6 +12,9 @@ from adapters import devices
 from adapters.adapter import Adapter
 from adapters.stages import listening
 
+_JUST = 5e-6
+"""Seconds between a stage's first mark and the reading of the clock that follows it, at most."""
+
 
 @dataclass
 class Timing:
@@ -98,33 +101,57 @@ class CudaClock:
 
     def time(self, call: Callable[[], Any], marked: bool) -> Timing:
         """Call, and return what it took."""
-        pending: list[Any] = []
-        spans: list[tuple[str, Any, Any]] = []
-        host: dict[str, float] = {}
-        ahead: dict[str, float] = {}
-
-        def listener(name: str, prompts: int, seconds: float) -> None:
-            end, start = pending.pop(), pending.pop()
-            spans.append((name, start, end))
-            host[name] = host.get(name, 0.0) + seconds
-
+        marker = _Marker(self.events)
         self.events.wait()
-        with _waiting_by(self.adapter, lambda: pending.append(self.events.record())), _listening(listener, marked):
+        with _waiting_by(self.adapter, marker.mark), _listening(marker.listener, marked):
             began = time.perf_counter()
             first = self.events.record()
             result = call()
             last = self.events.record()
             self.events.wait()
             host_whole = time.perf_counter() - began
-        marks: dict[str, float] = {}
-        for name, start, end in spans:
+        return Timing(
+            self.events.seconds(first, last), marker.seconds(), host_whole, marker.by_host(host_whole), result
+        )
+
+
+class _Marker:
+    """Events where stages begin and end."""
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+        self._open: list[tuple[float, Any]] = []
+        self._spans: list[tuple[str, Any, Any]] = []
+        self._host: dict[str, float] = {}
+        self._unmarked: dict[str, float] = {}
+
+    def mark(self) -> None:
+        self._open.append((time.perf_counter(), self.events.record()))
+
+    def listener(self, name: str, prompts: int, seconds: float) -> None:
+        began = time.perf_counter() - seconds
+        self._host[name] = self._host.get(name, 0.0) + seconds
+        if len(self._open) >= 2 and self._open[-1][0] >= began - _JUST:
+            (_, end), (_, start) = self._open.pop(), self._open.pop()
+            self._spans.append((name, start, end))
+        else:  # a stage that doesn't wait for the device leaves no events: it works on the host
+            self._unmarked[name] = self._unmarked.get(name, 0.0) + seconds
+
+    def seconds(self) -> dict[str, float]:
+        marks = dict(self._unmarked)
+        for name, start, end in self._spans:
             marks[name] = marks.get(name, 0.0) + self.events.seconds(start, end)
-        if spans:
-            final = spans[-1][0]
-            ahead = {name: seconds for name, seconds in host.items() if name != final}
-            # The last stage ends with the synchronisation; those before it with a copy to the device, which waits.
-            host = {**ahead, final: host_whole - sum(ahead.values())}
-        return Timing(self.events.seconds(first, last), marks, host_whole, host, result)
+        return marks
+
+    def by_host(self, whole: float) -> dict[str, float]:
+        """Return the stages by the host's clock: the last one ends with the call's synchronisation.
+
+        Those before it end when their work is queued, or copied to the device, which waits.
+        """
+        if not self._host:
+            return {}
+        *ahead, last = self._host
+        return {**self._host, last: whole - sum(self._host[name] for name in ahead)}
 
 
 @contextmanager

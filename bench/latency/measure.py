@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 from bench.latency.clock import Clock, Timing
 from bench.latency.digest import Digest
@@ -16,9 +15,15 @@ from bench.latency.tasks import Task
 
 LEAST_WARMUPS, MOST_WARMUPS = 3, 30
 WINDOW, TOLERANCE = 5, 0.02
-"""Times are steady once the median of a window is within the tolerance of the window before."""
+"""Times are steady once the median of a window is within the tolerance of that of the window before."""
 
 LEAST_SAMPLES = 5
+
+RULE = (
+    f"after the first call at most {MOST_WARMUPS}, until the median of {WINDOW} is within {TOLERANCE:.0%} of that"
+    f" of the {WINDOW} before; cut short, and not settled,"
+    f" when a stage's seconds are over, after {LEAST_WARMUPS} at least"
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Amount:
 
     Attributes:
         samples: asked for.
-        seconds: once a stage has taken so long, its warm-up ends, and its samples do when LEAST_SAMPLES are there.
+        seconds: a stage whose warm-up has taken so long isn't warmed up further; one whose samples have is content with
+            LEAST_SAMPLES.
     """
 
     samples: int
@@ -53,20 +59,8 @@ class Measured:
     digest: str | None = None
 
 
-def settled(times: Sequence[float]) -> bool:
-    """Return whether times have become steady: the last window's median is that of the window before."""
-    if len(times) < 2 * WINDOW:
-        return False
-    last, before = median(times[-WINDOW:]), median(times[-2 * WINDOW : -WINDOW])
-    return abs(last - before) <= TOLERANCE * before
-
-
 def measure(
-    task: Task,
-    clock: Clock,
-    amount: Amount,
-    alive: Callable[[], None] = lambda: None,
-    keep: Callable[[int, Any], None] = lambda number, result: None,
+    task: Task, clock: Clock, amount: Amount, alive: Callable[[], None] = lambda: None
 ) -> dict[Stage, Measured]:
     """Time a task's calls on input after input.
 
@@ -75,27 +69,46 @@ def measure(
         clock: how.
         amount: how much.
         alive: called between calls; raises where nobody waits for the result any more.
-        keep: (call number, result), called after each call, outside the timing.
     """
-    digest, marked = Digest(), any(mark is not None for mark in task.marks.values())
-    number = 0
-
-    def once() -> Timing:
-        nonlocal number
-        alive()
-        given = task.prepare(number)
-        timing = clock.time(lambda: task.call(given), marked)
-        if task.masks is not None:
-            digest.add(number, task.masks(timing.result))
-        keep(number, timing.result)
-        timing.result = None
-        number += 1
-        return timing
-
+    timer = _Timer(task, clock, alive)
     with no_collecting():
-        first = once()
-        spent, warm = first.whole, [] if first is None else _Warmup()
-    raise NotImplementedError
+        first = timer.once()
+        warm, steady = warm_up(lambda: timer.once().whole, amount.seconds)
+        timings: list[Timing] = []
+        while _more(timings, amount):
+            timings.append(timer.once())
+    digest = None if task.masks is None else str(timer.digest)
+    return {
+        stage: Measured(
+            first.of(mark),
+            len(warm),
+            steady,
+            [timing.of(mark) for timing in timings],
+            _by_host(timings, mark),
+            digest,
+        )
+        for stage, mark in task.marks.items()
+    }
+
+
+def warm_up(once: Callable[[], float], seconds: float) -> tuple[list[float], bool]:
+    """Call until times are steady, or until that has taken long enough; return the times, and whether they are."""
+    times: list[float] = []
+    while len(times) < MOST_WARMUPS:
+        if len(times) >= LEAST_WARMUPS and sum(times) >= seconds:
+            return times, False
+        times.append(once())
+        if settled(times):
+            return times, True
+    return times, False
+
+
+def settled(times: Sequence[float]) -> bool:
+    """Return whether times have become steady."""
+    if len(times) < 2 * WINDOW:
+        return False
+    last, before = median(times[-WINDOW:]), median(times[-2 * WINDOW : -WINDOW])
+    return abs(last - before) <= TOLERANCE * before
 
 
 @contextmanager
@@ -109,3 +122,36 @@ def no_collecting() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+class _Timer:
+    """Makes the calls of a task, each on the next input."""
+
+    def __init__(self, task: Task, clock: Clock, alive: Callable[[], None]) -> None:
+        self.task, self.clock, self.alive = task, clock, alive
+        self.marked = any(mark is not None for mark in task.marks.values())
+        self.digest, self.number = Digest(), 0
+
+    def once(self) -> Timing:
+        self.alive()
+        task, given = self.task, self.task.prepare(self.number)
+        timing = self.clock.time(lambda: task.call(given), self.marked)
+        if task.masks is not None:
+            self.digest.add(self.number % task.rotation, task.masks(timing.result))
+        if task.keep is not None:
+            task.keep(self.number, timing.result)
+        self.number += 1
+        timing.result = None
+        return timing
+
+
+def _more(timings: Sequence[Timing], amount: Amount) -> bool:
+    if len(timings) < min(LEAST_SAMPLES, amount.samples):
+        return True
+    return len(timings) < amount.samples and sum(timing.whole for timing in timings) < amount.seconds
+
+
+def _by_host(timings: Sequence[Timing], mark: str | None) -> list[float] | None:
+    taken = [timing.host_of(mark) for timing in timings]
+    known = [seconds for seconds in taken if seconds is not None]
+    return known if taken and len(known) == len(taken) else None

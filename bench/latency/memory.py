@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from adapters import devices
@@ -14,10 +15,8 @@ _MB = 1e6
 
 def reset_peaks(device: str) -> None:
     """Start anew to look for the most memory held, where the system lets one."""
-    try:
+    with suppress(OSError):
         _RESET.write_text("5")  # proc(5): resets VmHWM to the present resident set
-    except OSError:
-        pass
     if devices.kind(device) == "cuda":
         import torch
 

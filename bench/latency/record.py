@@ -159,8 +159,8 @@ def resumed(path: Path, fresh: Record) -> Record:
         return fresh
     old = read(path)
     for part in ("machine", "environment", "settings"):
-        before, now = _flat(getattr(old, part)), _flat(getattr(fresh, part))
-        for name in (name for name in {**now, **before} if name not in VARYING and before.get(name) != now.get(name)):
+        before, now = _lasting(getattr(old, part)), _lasting(getattr(fresh, part))
+        for name in (name for name in {**now, **before} if before.get(name) != now.get(name)):
             raise InputError(
                 f"{path} was measured otherwise ({part}.{name} is {before.get(name)} there, {now.get(name)} now):"
                 " name another --out"
@@ -180,6 +180,10 @@ def pending(record: Record, asked: Sequence[Row]) -> list[Row]:
 def now() -> str:
     """Return the time, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _lasting(values: dict[str, Any]) -> dict[str, Any]:
+    return _flat({name: value for name, value in values.items() if name not in VARYING})
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

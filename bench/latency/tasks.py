@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,12 +30,16 @@ class Task:
         prepare: (call number) -> what the call is given; not timed.
         call: what is timed.
         masks: (result) -> the masks in it, for stages that give some.
+        rotation: calls get the same inputs again after so many.
+        keep: (call number, result), called after each call, outside the timing.
     """
 
     marks: dict[Stage, str | None]
     prepare: Callable[[int], Any]
     call: Callable[[Any], Any]
     masks: Callable[[Any], Masks] | None = None
+    rotation: int = 1
+    keep: Callable[[int, Any], None] | None = None
 
 
 class Bench:
@@ -82,18 +85,22 @@ class Bench:
         return self.adapter.decode(embedding, self.inputs.points(number, 1)).masks("best")
 
 
-def tasks(bench: Bench, asked: Sequence[Stage]) -> list[Task]:
-    """Return the calls that give samples of the stages asked for, all but loading, in order."""
-    found, imaging = [], [stage for stage in asked if stage.name in (stages.PREPROCESS, stages.ENCODE)]
-    if imaging:
-        found.append(_imaging(bench, imaging))
-    for stage in asked:
-        if stage.name not in (stages.LOAD, stages.PREPROCESS, stages.ENCODE):
-            found.append(_task(bench, stage))
-    return found
+def together(asked: Sequence[Stage]) -> list[tuple[Stage, ...]]:
+    """Return the stages grouped by the call that gives their samples, in order."""
+    imaging = tuple(stage for stage in asked if stage.name in (stages.PREPROCESS, stages.ENCODE))
+    others = [(stage,) for stage in asked if stage not in imaging]
+    return [imaging, *others] if imaging else list(others)
 
 
-def _task(bench: Bench, stage: Stage) -> Task:
+def task(bench: Bench, group: Sequence[Stage]) -> Task:
+    """Return the call that gives samples of a group of stages.
+
+    Raises:
+        InputError: where the adapter can't do it.
+    """
+    stage = group[0]
+    if stage.name in (stages.PREPROCESS, stages.ENCODE):
+        return _imaging(bench, group)
     if stage.name.startswith("decode"):
         return _decoding(bench, stage)
     if stage.name.startswith("encode_batch"):
@@ -101,20 +108,16 @@ def _task(bench: Bench, stage: Stage) -> Task:
     if stage.name.startswith("everything"):
         return _everything(bench, stage)
     if stage.name == stages.TO_SIZE:
-        return Task({stage: "postprocess"}, bench.candidates, lambda found: found.masks("best"), lambda masks: masks)
+        return Task({stage: "postprocess"}, bench.candidates, _best_masks, masks=_same, rotation=bench.pool)
     if stage.name == stages.TO_RLE:
         return _to_rle(bench, stage)
-    return Task({stage: None}, lambda number: number, bench.segment, lambda masks: masks)
+    return Task({stage: None}, lambda number: number, bench.segment, masks=_same, rotation=len(bench.inputs))
 
 
 def _imaging(bench: Bench, asked: Sequence[Stage]) -> Task:
     """Preprocessing and encoding are one call, marked by the adapter."""
-
-    def call(given: tuple[int, NDArray[np.uint8]]) -> Embedding:
-        return bench.adapter.encode(given[1])
-
     marks: dict[Stage, str | None] = {stage: stage.name for stage in asked}
-    return Task(marks, lambda number: (number, bench.inputs.image(number)), call)
+    return Task(marks, bench.inputs.image, bench.adapter.encode, keep=bench.keep)
 
 
 def _decoding(bench: Bench, stage: Stage) -> Task:
@@ -163,6 +166,9 @@ def _batching(bench: Bench, stage: Stage) -> Task:
     return Task({stage: None}, prepare, call)
 
 
-def forget(bench: Bench) -> Callable[[int, Any], None]:
-    """Return what does nothing with a call's result."""
-    return partial(lambda number, result: None)
+def _best_masks(found: Candidates) -> Masks:
+    return found.masks("best")
+
+
+def _same(masks: Masks) -> Masks:
+    return masks

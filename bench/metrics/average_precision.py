@@ -162,7 +162,7 @@ def _numbers(
 
 
 def _number(metric: str, reference: Floats, drawn: Floats, n: int) -> Number:
-    """Average over thresholds, recalls and those categories that have something to find."""
+    """Average over thresholds, recalls and those categories that have something to find; no limits without draws."""
     valid = reference[reference > -1]
     value = 100 * float(valid.mean()) if valid.size else np.nan
     counted = ~np.isnan(drawn)
@@ -172,8 +172,11 @@ def _number(metric: str, reference: Floats, drawn: Floats, n: int) -> Number:
 
 
 def _redrawn(curves: list[Curve], images: int, thresholds: int, categories: int) -> Floats:
-    """Return (DRAWS, T, categories): each draw's precision averaged over recalls, NaN where nothing is to find."""
-    weights = draws(images, DRAWS)
+    """Return (DRAWS, T, categories): each draw's precision averaged over recalls, NaN where nothing is to find.
+
+    A single image can't be redrawn; all is NaN then.
+    """
+    weights = draws(images, DRAWS)[: DRAWS if images > 1 else 0]
     means = np.full((len(weights), thresholds, categories), np.nan)
     for curve in curves:
         step = max(1, _ELEMENTS // (thresholds * max(curve.right.shape[1], len(RECALLS))))

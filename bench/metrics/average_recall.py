@@ -11,8 +11,8 @@ looked for, and forgives unmatched ones of categories annotated in part (lvis/ev
 rules ask for a detection's category, which a proposal hasn't; with all categories one they do nothing, and recall is
 pycocotools'. What they leave to ask of proposals is the federated recall here: of the objects whose category is
 annotated completely in their image, how many are found. The objects of categories annotated in part are a choice of the
-annotators' out of more; they count neither as found nor as missed. The greatest limit is then lvis-api's of 300
-(lvis/results.py), unless limits are given.
+annotators' out of more; they count neither as found nor as missed. (lvis-api itself looks at 300 results of an image,
+lvis/results.py.)
 """
 
 from __future__ import annotations
@@ -28,16 +28,15 @@ from pycocotools.cocoeval import COCOeval
 
 from bench.metrics.bootstrap import interval_of_ratio
 from bench.metrics.number import Number
-from bench.metrics.reference import LVIS_LIMIT, Detection, evaluate_coco
+from bench.metrics.reference import Detection, evaluate_coco
 
 LIMITS = (10, 100, 1000)
-FEDERATED_LIMITS = (10, 100, LVIS_LIMIT)
 FREQUENCIES = {"r": "_rare", "c": "_common", "f": "_frequent"}
 _NOTHING: dict[str, Any] = {"dtMatches": np.zeros((10, 0)), "dtIgnore": np.zeros((10, 0)), "gtIgnore": []}
 
 
 def average_recall(
-    truth: dict[str, Any], proposals: list[Detection], limits: Iterable[int] | None = None, federated: bool = False
+    truth: dict[str, Any], proposals: list[Detection], limits: Iterable[int] = LIMITS, federated: bool = False
 ) -> Iterator[Number]:
     """Yield ar10, ar100, ar1000, the same with _small, _medium, _large, and, where categories have frequencies, with
     _rare, _common, _frequent; then box_ar10 to box_ar1000_large, all in percent, n the number of objects; then
@@ -46,17 +45,18 @@ def average_recall(
     Args:
         truth: COCO's or LVIS's format, annotations with bbox and area.
         proposals: COCO results format, best first by score; their categories don't matter.
-        limits: how many proposals of an image count; LIMITS or FEDERATED_LIMITS, if None.
+        limits: how many proposals of an image count.
         federated: leave out objects of categories that their image isn't annotated with completely.
     """
-    limits = sorted(limits or (FEDERATED_LIMITS if federated else LIMITS))
+    limits = sorted(limits)
     merged, found = _one_category(_complete(truth) if federated else truth, proposals)
     yield from _mask_recalls(merged, found, limits, {category.get("frequency") for category in truth["categories"]})
     yield from _box_recalls(merged, found, limits)
     counted = Counter(proposal["image_id"] for proposal in proposals)
     counts = np.array([float(counted[image["id"]]) for image in truth["images"]])
     interval = interval_of_ratio(counts, np.ones(len(counts)))
-    yield Number("proposals", float(counts.mean()), *interval, len(counts), unit="per image")
+    mean = float(counts.mean()) if len(counts) else np.nan
+    yield Number("proposals", mean, *interval, len(counts), unit="per image")
 
 
 def _complete(truth: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _numbers(evaluated: list[dict[str, Any] | None], limits: list[int], prefix: 
     images = [_NOTHING if own is None else own for own in evaluated]
     present = np.array([np.count_nonzero(np.asarray(own["gtIgnore"]) == 0) for own in images], dtype=np.float64)
     for limit in limits:
-        found = np.array([_found(own, limit) for own in images])
+        found = np.array([_found(own, limit) for own in images]).reshape(len(images), -1)
         value = 100 * float((found.sum(axis=0) / present.sum()).mean()) if present.any() else np.nan
         interval = interval_of_ratio(100 * found.mean(axis=1), present)
         yield Number(f"{prefix}{limit}{suffix}", value, *interval, int(present.sum()))

@@ -38,7 +38,12 @@ def interval(drawn: Floats, value: float) -> tuple[float, float]:
 
 
 def interval_of_ratio(numerators: Floats, denominators: Floats) -> tuple[float, float]:
-    """Return limits for one sum over images divided by another, such as a mean over instances or a recall."""
+    """Return limits for one sum over images divided by another, such as a mean over instances or a recall.
+
+    A single image that counts has no spread: the limits are NaN.
+    """
+    if np.count_nonzero(denominators) < 2:
+        return np.nan, np.nan
     weights = draws(len(numerators)).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = (weights @ numerators) / (weights @ denominators)

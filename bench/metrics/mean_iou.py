@@ -99,6 +99,8 @@ def _by_category(values: Floats, image: NDArray[np.intp], categories: NDArray[np
     _, category = np.unique(categories, return_inverse=True)
     sums, counts = (sparse.coo_array((data, (image, category))).tocsr() for data in (values, np.ones(len(values))))
     value = float(np.mean(sums.sum(axis=0) / counts.sum(axis=0)))
+    if sums.shape[0] < 2:
+        return value, np.nan, np.nan
     weights = draws(sums.shape[0])
     with np.errstate(invalid="ignore"):
         drawn = np.nanmean((weights @ sums) / (weights @ counts), axis=1)

@@ -91,6 +91,7 @@ class RunResults:
             raise InputError(f"no run in {folder}: there is no {RUN_FILE}")
         if record.get("status") != "complete":
             raise InputError(f"the run in {folder} is {record.get('status')}: the command that began it ends it")
+        self.unread = len(record.get("unread", {}))
         try:
             self.plan = _Plan.model_validate(record.get("plan"))
             self.table = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=_EMPTY_NUMBERS)
@@ -99,6 +100,11 @@ class RunResults:
             raise InputError(f"{folder / RUN_FILE}: plan.{where}: {error.errors()[0]['msg']}") from None
         except (OSError, ValueError) as error:
             raise InputError(f"{folder / 'results.csv'} can't be read ({error})") from None
+
+    @property
+    def images(self) -> int:
+        """How many images were measured: those taken but for the ones that couldn't be read."""
+        return self.plan.dataset.images - self.unread
 
     @cached_property
     def latency(self) -> pd.DataFrame:

@@ -74,7 +74,7 @@ def _one_of_each_data(found: Sequence[Outcome]) -> list[Cell]:
 def _share(cell: Cell, run: RunResults) -> str:
     part = "A PART: the paper's value must lie in our interval" if is_part(cell, run) else "all of it"
     data = run.plan.dataset
-    return f"data: {data.name}, {data.images} of {cell.data.images} images of {cell.data.title}; {part}"
+    return f"data: {data.name}, {run.images} of {cell.data.images} images of {cell.data.title}; {part}"
 
 
 def _cells(outcome: Outcome) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ def _row(outcome: Outcome, run: RunResults | None) -> list[object]:
     published = cell.published
     ours = [_number(value) for value in (measured.value, measured.low, measured.high)] if measured else ["", "", ""]
     under = [_number(measured.n), measured.weights, measured.protocol] if measured else ["", "", ""]
-    images = run.plan.dataset.images if run is not None and measured is not None and measured.protocol else ""
+    images = run.images if run is not None and measured is not None and measured.protocol else ""
     return [
         *(published.id, cell.table.name, published.model, published.dataset, cell.preset, cell.task, cell.ours),
         *(published.unit, _number(published.value), *ours, _number(outcome.difference)),

@@ -58,7 +58,7 @@ def judge_latency(cell: Cell) -> tuple[Verdict, str]:
 
 def is_part(cell: Cell, run: RunResults) -> bool:
     """Return whether a run took only some images of a cell's data."""
-    return cell.data.images is not None and run.plan.dataset.images < cell.data.images
+    return cell.data.images is not None and run.images < cell.data.images
 
 
 def _not_comparable(cell: Cell, measured: Measured, run: RunResults) -> str | None:

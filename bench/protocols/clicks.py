@@ -130,7 +130,7 @@ def layer_center(mask: Mask) -> tuple[float, float]:
     the first in row-major order of equals. That can be far from the pixel farthest from the edge.
     """
     height, width = mask.shape
-    new_height, new_width = _frame_size(height, width)
+    new_height, new_width = frame_size(height, width)
     rows, columns = (_nearest(np.arange(new), size, new) for size, new in ((height, new_height), (width, new_width)))
     frame = np.pad(mask[np.ix_(rows, columns)], 1).astype(np.uint8)
     layers = np.rint(cv2.distanceTransform(frame, cv2.DIST_C, 3))
@@ -166,7 +166,7 @@ def random_error(
     else:
         (true, told), inside = (_on_grid(own) for own in (mask, answer)), _share_inside(height, width)
         errors = (true != told) & np.where(true, inside == 1, inside > 0)
-        new_height, new_width = _frame_size(height, width)
+        new_height, new_width = frame_size(height, width)
         step_x, step_y = FRAME / GRID * width / new_width, FRAME / GRID * height / new_height
     wrong = np.flatnonzero(errors)
     if len(wrong) < least:
@@ -228,7 +228,8 @@ def _run(mask: Mask, axis: int, forwards: bool) -> NDArray[np.intp]:
     return np.flip(run, axis) if forwards else run
 
 
-def _frame_size(height: int, width: int) -> tuple[int, int]:
+def frame_size(height: int, width: int) -> tuple[int, int]:
+    """Return an image's size, height and width, once its long side is 1024 (ResizeLongestSide)."""
     scale = FRAME / max(height, width)
     return int(height * scale + 0.5), int(width * scale + 0.5)
 
@@ -236,7 +237,7 @@ def _frame_size(height: int, width: int) -> tuple[int, int]:
 def _on_grid(mask: Mask) -> Mask:
     """Return the (h, w) cells of the grid of 256 along the long side that belong to a mask."""
     looked_at = []
-    for size, new in zip(mask.shape, _frame_size(*mask.shape), strict=True):
+    for size, new in zip(mask.shape, frame_size(*mask.shape), strict=True):
         looked_at.append(_nearest(np.minimum(_inner(new), new - 1), size, new))
     rows, columns = looked_at
     return np.asarray(mask[rows[:, None, :, None], columns[None, :, None, :]].any(axis=(2, 3)))
@@ -244,7 +245,7 @@ def _on_grid(mask: Mask) -> Mask:
 
 def _share_inside(height: int, width: int) -> NDArray[np.float64]:
     """Return (h, w): how much of each cell's inner four pixels lies in the image."""
-    rows, columns = ((_inner(new) < new).mean(axis=1) for new in _frame_size(height, width))
+    rows, columns = ((_inner(new) < new).mean(axis=1) for new in frame_size(height, width))
     return np.outer(rows, columns)
 
 

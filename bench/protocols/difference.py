@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from bench.protocols.protocol import NAMING, Protocol
 
 
-class Knob(NamedTuple):
+class Differing(NamedTuple):
     """A knob's dotted key and its value in each of two protocols; None where the section isn't there."""
 
     key: str
@@ -26,7 +26,7 @@ def knobs(protocol: Protocol) -> dict[str, Any]:
     return flat
 
 
-def difference(first: Protocol, second: Protocol) -> list[Knob]:
+def difference(first: Protocol, second: Protocol) -> list[Differing]:
     """Return the knobs in which two protocols differ.
 
     A section that only one of them has is one difference, shown as "yes" and None, not one for each knob in it.
@@ -37,7 +37,7 @@ def difference(first: Protocol, second: Protocol) -> list[Knob]:
         section = key.partition(".")[0]
         if section in ours or section in theirs:
             if key == section and ours.get(key, "yes") != theirs.get(key, "yes"):
-                found.append(Knob(key, ours.get(key, "yes"), theirs.get(key, "yes")))
+                found.append(Differing(key, ours.get(key, "yes"), theirs.get(key, "yes")))
         elif ours[key] != theirs[key]:
-            found.append(Knob(key, ours[key], theirs[key]))
+            found.append(Differing(key, ours[key], theirs[key]))
     return found

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
 Select = Literal["score", "single", "stability", "box_iou", "oracle"]
+
+
+def _once(values: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the values, each of which must stand there once."""
+    if len(set(values)) < len(values):
+        raise ValueError("each value may stand there once")
+    return values
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Counts = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], AfterValidator(_once)]
 
 
 class Knobs(BaseModel):
     """Frozen, and closed: an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Annotations(Knobs):
@@ -60,7 +71,7 @@ class Boxes(Knobs):
     """
 
     source: Literal["annotation", "tight", "tight_inclusive"]
-    then_clicks: tuple[PositiveInt, ...] = ()
+    then_clicks: Counts = ()
 
 
 class Points(Knobs):
@@ -82,7 +93,7 @@ class Points(Knobs):
 
     first: Literal["dt_center", "layer_center", "mass_center", "random", "box_center", "annotation"]
     next: Literal["ritm", "random_error", "random"]
-    counts: tuple[PositiveInt, ...] = ()
+    counts: Counts = ()
     error_grid: Literal["image", 256] = "image"
     least_error: PositiveInt = 1
     without_negatives: Literal["random", "omit"] = "omit"
@@ -96,8 +107,8 @@ class Noc(Knobs):
         most: clicks after which one gives up; a failure counts as so many.
     """
 
-    thresholds: tuple[float, ...] = Field(min_length=1)
-    most: PositiveInt
+    thresholds: Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1), AfterValidator(_once)]
+    most: int = Field(ge=1, le=1000)
 
 
 class Pairs(Knobs):
@@ -110,8 +121,8 @@ class Pairs(Knobs):
     """
 
     reference: str
-    distances: tuple[PositiveInt, ...] = Field(min_length=1)
-    each: PositiveInt
+    distances: Annotated[Counts, Field(min_length=1)]
+    each: int = Field(ge=1, le=1000)
 
 
 class AveragePrecision(Knobs):
@@ -120,7 +131,7 @@ class AveragePrecision(Knobs):
     Attributes:
         select: which mask is taken, as in Masks.
         score: by what a mask is ranked: the detector's score, the predicted IoU, or their product.
-        refine: how many times the answer is given back, with the box, to refine it.
+        refine: how many times the answer is given back, with the box, to refine it; the mask is selected as before.
         max_boxes: how many of an image's boxes are taken, best first; all, if not given. COCO's evaluation itself takes
             the best 100 of an image and category, LVIS's the best 300 of an image.
         detection_area: whether a detection's size class comes from its mask or from its box.
@@ -128,7 +139,7 @@ class AveragePrecision(Knobs):
 
     select: Select
     score: Literal["detector", "predicted_iou", "product"]
-    refine: NonNegativeInt = 0
+    refine: int = Field(default=0, ge=0, le=10)
     max_boxes: PositiveInt | None = None
     detection_area: Literal["mask", "box"]
 
@@ -142,16 +153,16 @@ class Everything(Knobs):
         rank: mean: by the mean of predicted IoU and stability score. predicted_iou: by that alone. Detectors rank by
             confidence.
         limits: so many proposals of an image are looked at, one number for each.
-        federated: whether LVIS's federated rules decide which objects and proposals count.
+        federated: LVIS: leave out objects of categories that their image isn't annotated with completely.
     """
 
-    points_per_side: PositiveInt
-    predicted_iou: float
-    stability: float
-    box_nms: float
-    confidence: float
-    detector_nms: float
+    points_per_side: int = Field(ge=1, le=256)
+    predicted_iou: Share
+    stability: Share
+    box_nms: Share
+    confidence: Share
+    detector_nms: Share
     max_detections: PositiveInt
     rank: Literal["mean", "predicted_iou"]
-    limits: tuple[PositiveInt, ...] = (10, 100, 1000)
+    limits: Annotated[Counts, Field(min_length=1)] = (10, 100, 1000)
     federated: bool = False

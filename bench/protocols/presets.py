@@ -43,16 +43,20 @@ def protocol(name: str) -> Protocol:
     path = Path(name)
     if not path.is_file():
         raise InputError(f"{path} is missing: a protocol's name or file needed")
-    knobs = _read(str(path), path.read_text("utf-8"))
+    try:
+        knobs = _read(str(path), path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path} can't be read as TOML ({error})") from None
     given = {"name": path.stem, "version": 1, "source": path.name}
     base = knobs.pop(BASE, None)
     if base is not None:
-        given = {**_preset(base), "name": path.stem, "version": 1, "source": f"{path.name}, from {base}"}
+        inherited = {key: value for key, value in _preset(base).items() if key not in ("note", "as_published")}
+        given = {**inherited, **given, "source": f"{path.name}, from {base}"}
     return _checked(str(path), _merged(given, knobs))
 
 
 def _preset(name: Any) -> dict[str, Any]:
-    if name not in _presets():
+    if not isinstance(name, str) or name not in _presets():
         raise unknown("protocol", str(name), _presets())
     return _read(f"{name}{SUFFIX}", _presets()[name].read_text("utf-8"))
 
@@ -85,6 +89,8 @@ def _told(problem: ErrorDetails) -> str:
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
         return f"{key}: there is no such knob{_nearest(path[-1], _fields(path[:-1]))}"
+    if problem["type"] == "model_type":
+        return f"{key}: a section [{key}] is needed, got {problem['input']!r}"
     if problem["type"] == "missing":
         return f"{key}: missing"
     if problem["type"] == "literal_error":

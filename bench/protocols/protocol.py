@@ -39,7 +39,7 @@ class Protocol(Knobs):
         boundary: whether boundary IoU is measured too.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[\w.+-]{1,80}$")
     version: PositiveInt
     source: str
     note: str = ""
@@ -55,7 +55,7 @@ class Protocol(Knobs):
     noc: Noc | None = None
     pairs: Pairs | None = None
     average_precision: AveragePrecision | None = None
-    everything: Everything | None = Field(default=None)
+    everything: Everything | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -65,9 +65,20 @@ class Protocol(Knobs):
             raise ValueError("boxes.then_clicks needs the section points, which says how clicks are made")
         if self.masks.select == "box_iou" and (self.points is not None or self.pairs is not None):
             raise ValueError("masks.select: box_iou is no choice for clicks, which have no box")
+        no_truth = "oracle needs true masks, which there are none of"
+        if self.average_precision is not None and self.average_precision.select == "oracle":
+            raise ValueError(f"average_precision.select: {no_truth}")
+        if self.pairs is not None and self.masks.select == "oracle":
+            raise ValueError(f"masks.select: {no_truth} for pairs")
+        if not self._has_a_task():
+            raise ValueError("a section is needed that makes a task: boxes, points, noc, pairs, ...")
         if self.as_published and not self.note:
             raise ValueError("as_published: the note must say which mistake is imitated")
         return self
+
+    def _has_a_task(self) -> bool:
+        sections = (self.boxes, self.noc, self.pairs, self.average_precision, self.everything)
+        return any(section is not None for section in sections) or bool(self.points and self.points.counts)
 
     @property
     def digest(self) -> str:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-FRAME = 1024
+from bench.protocols.clicks import frame_size
 
 
 def round_trip(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -17,11 +17,6 @@ def round_trip(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     grows the mask by about half a pixel, more in images that are enlarged.
     """
     height, width = mask.shape
-    scale = FRAME / max(height, width)
-    there = interpolate(
-        torch.from_numpy(mask)[None, None].float(),
-        (int(height * scale + 0.5), int(width * scale + 0.5)),
-        mode="nearest",
-    )
+    there = interpolate(torch.from_numpy(mask)[None, None].float(), frame_size(height, width), mode="nearest")
     back = interpolate(there, (height, width), mode="bilinear", align_corners=False)
     return np.asarray((back > 0.0)[0, 0].numpy())

@@ -18,7 +18,6 @@ SELECTED = {"score": "best score", "single": "single", "stability": "most stable
             "oracle": "oracle"}  # fmt: skip
 AVERAGES = {"instance": "instances", "image": "images", "category": "categories"}
 PRECISION = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
-RECALL = ("ar10", "ar100", "ar1000", "proposals")
 STAGES = ("load", "preprocess", "encode", "decode", "postprocess", "everything")
 EACH = {"decode": "prompt", "postprocess": "mask", "encode": "image", "preprocess": "image", "everything": "image"}
 
@@ -63,10 +62,15 @@ def _tables_of(plan: dict[str, Any], protocol: dict[str, Any], results: pd.DataF
         yield _metric_table(plan, results, columns, f"mIoU (%) with {reference}'s masks by distance of clicks, {named}")
     for task, metrics, title in (
         ("detector_box", PRECISION, "AP of masks from a detector's boxes (%)"),
-        ("everything", RECALL, "class-agnostic AR of everything mode (%)"),
+        ("everything", _recalls(protocol), "class-agnostic AR of everything mode (%)"),
     ):
         if task in tasks:
             yield _metric_table(plan, results, {metric: (task, metric) for metric in metrics}, f"{title}, {named}")
+
+
+def _recalls(protocol: dict[str, Any]) -> tuple[str, ...]:
+    limits = protocol["everything"]["limits"] if protocol["everything"] else ()
+    return (*(f"ar{limit}" for limit in limits), "proposals")
 
 
 def _mean_iou_table(plan: dict[str, Any], protocol: dict[str, Any], results: pd.DataFrame, tasks: list[str]) -> Table:
@@ -124,7 +128,10 @@ def _cell(results: pd.DataFrame, model: str, task: str, metric: str) -> str:
     if not len(found):
         return "-"
     row = found.iloc[0]
-    return "no instances" if pd.isna(row["value"]) else f"{row['value']:.2f}\n[{row['low']:.1f}, {row['high']:.1f}]"
+    if pd.isna(row["value"]):
+        return "no instances"
+    interval = "" if pd.isna(row["low"]) else f"\n[{row['low']:.1f}, {row['high']:.1f}]"
+    return f"{row['value']:.2f}{interval}"
 
 
 def _task_title(task: str) -> str:

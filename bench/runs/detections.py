@@ -42,13 +42,12 @@ class Detections:
     skipped: Counter[str]
 
 
-def read_detections(path: Path, dataset: Dataset, limit: int | None = None, keep_going: bool = False) -> Detections:
+def read_detections(path: Path, dataset: Dataset, keep_going: bool = False) -> Detections:
     """Read a COCO results file for the images of a dataset.
 
     Args:
         path: the file.
         dataset: whose images and categories it must fit.
-        limit: so many boxes of an image are taken, best first, the file's order among equals; all, if None.
         keep_going: count what can't be used instead of stopping there.
 
     Raises:
@@ -82,10 +81,8 @@ def read_detections(path: Path, dataset: Dataset, limit: int | None = None, keep
         by_image[record["image_id"]].append(box)
     if not by_image:
         raise InputError(f"{path}: none of its boxes is of an image of {dataset.name}")
-    for image_id, boxes in by_image.items():
-        by_image[image_id] = sorted(boxes, key=lambda found: -found.score)[:limit]
-        skipped["beyond the protocol's limit for an image"] += len(boxes) - len(by_image[image_id])
-    return Detections(path.name, sha256(path), dict(by_image), +skipped)
+    ranked = {image_id: sorted(boxes, key=lambda found: -found.score) for image_id, boxes in by_image.items()}
+    return Detections(path.name, sha256(path), ranked, +skipped)
 
 
 def _records(path: Path) -> Iterator[Any]:

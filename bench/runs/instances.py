@@ -193,17 +193,21 @@ class Asking:
     def _clickable(self, objects: Objects, tasks: Sequence[str], skipped: Skipped) -> Objects:
         """Leave out objects on which the first click can't be made."""
         points = self._points(tasks[0])
+        # on an empty mask RITM's first click is negative
+        needs_mask = points.first not in ("dt_center", "box_center", "annotation") or not self._takes_negatives()
         able = [
             index
             for index, (annotation, mask) in enumerate(zip(objects.annotations, objects.masks, strict=True))
-            if (points.first != "annotation" or annotation.point is not None)
-            and (points.first not in ("random", "mass_center") or mask.any())
+            if (points.first != "annotation" or annotation.point is not None) and (not needs_mask or mask.any())
         ]
         if len(able) < len(objects):
             reason = "it has no point of its own" if points.first == "annotation" else "its mask is empty"
             for task in tasks:
                 skipped[task][reason] += len(objects) - len(able)
         return objects.only(able)
+
+    def _takes_negatives(self) -> bool:
+        return "negative" in self.session.adapter.card.prompts
 
     def _points(self, task: str) -> Points:
         assert self.protocol.points is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from adapters.cards import ModelCard, card
 from adapters.checkpoints import Weights
@@ -17,7 +17,7 @@ from bench.runs.abilities import obstacle, replacements
 from bench.runs.conditions import Conditions
 from bench.runs.detections import Detections
 
-SCHEMA = 1
+SCHEMA = 2
 SHARD_IMAGES = 8
 
 
@@ -108,7 +108,7 @@ class Plan(_Data):
     tasks: tuple[str, ...]
     omitted: tuple[Omission, ...]
     conditions: Conditions
-    shard_images: int
+    shard_images: PositiveInt
 
     def shards(self, images: Sequence[Image]) -> list[Sequence[Image]]:
         """Return the images cut into shards of consecutive ones."""
@@ -135,7 +135,8 @@ def make_plan(
         raise InputError("the task detector_box needs a detector's boxes: --detections FILE (COCO results format)")
     if DETECTOR_BOX not in tasks and detections is not None:
         raise InputError("--detections is given, but detector_box isn't among the --tasks")
-    _check_references(protocols, tasks, models)
+    _check_references(protocols, asked, models)
+    _check_kind(protocols, dataset.kind)
     identities, omitted = [], []
     for name, weights in models.items():
         jobs = []
@@ -189,14 +190,29 @@ def _identity(chosen: ModelCard, weights: Weights, jobs: tuple[Job, ...]) -> Mod
     )
 
 
-def _check_references(protocols: Sequence[Protocol], tasks: Sequence[str], models: Collection[str]) -> None:
-    """Raise InputError where a protocol compares with a model that isn't among those run."""
+def _check_references(protocols: Sequence[Protocol], asked: Sequence[str], models: Collection[str]) -> None:
+    """Raise InputError where a protocol compares with a model that isn't among those run, or can't do it."""
     for protocol in protocols:
-        if protocol.pairs is None or not any(group_of(task) == PAIR for task in tasks):
+        pairs = [task for task in expand_tasks(asked, protocol) if group_of(task) == PAIR]
+        if protocol.pairs is None or not pairs:
             continue
+        reference = f"{protocol.name}: pairs.reference: {protocol.pairs.reference}"
         if protocol.pairs.reference not in models:
-            reference = f"{protocol.name}: pairs.reference: {protocol.pairs.reference}"
             raise InputError(f"{reference} must be among the --models to compare with")
+        why = obstacle(card(protocol.pairs.reference), protocol, pairs[0])
+        if why is not None:
+            raise InputError(f"{reference} can't be compared with: {why}")
+
+
+def _check_kind(protocols: Sequence[Protocol], kind: str) -> None:
+    """Raise InputError for knobs that mean something on LVIS alone."""
+    for protocol in protocols:
+        if kind == "lvis":
+            continue
+        if protocol.annotations.lvis_subset is not None:
+            raise InputError(f"{protocol.name}: annotations.lvis_subset: the data aren't LVIS's; --limit takes a part")
+        if protocol.everything is not None and protocol.everything.federated:
+            raise InputError(f"{protocol.name}: everything.federated: the data aren't LVIS's, and not federated")
 
 
 def first_difference(old: dict[str, Any], new: dict[str, Any]) -> str | None:

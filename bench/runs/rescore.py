@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from adapters.errors import InputError
 from bench.datasets import Dataset
 from bench.runs.folder import SHARDS, RunFolder
@@ -25,7 +27,10 @@ def rescore(path: Path, dataset: Dataset) -> None:
     record = folder.record()
     if record is None or record.get("status") != "complete":
         raise InputError(f"{path} holds no finished run")
-    plan = Plan.model_validate(record["plan"])
+    try:
+        plan = Plan.model_validate(record["plan"])
+    except (KeyError, ValidationError):
+        raise InputError(f"{path}: its plan is of another version, or was edited: it can't be scored again") from None
     part = dataset.first(plan.dataset.images)
     if part.digest != plan.dataset.digest:
         raise InputError(

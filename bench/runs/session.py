@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class Session:
     def __init__(self, adapter: Adapter, pixels: NDArray[np.uint8], remembering: bool = False) -> None:
         self.adapter, self.pixels, self.remembering = adapter, pixels, remembering
         self._embeddings: dict[Resize, Embedding] = {}
-        self._answers: dict[tuple[str, bytes, bytes], Answers] = {}
+        self._answers: dict[tuple[str, bytes, bytes, bytes], Answers] = {}
 
     def embedding(self, resize: Resize = "native") -> Embedding:
         """Return the encoded image, resized in a way that the model has."""
@@ -86,7 +87,7 @@ class Session:
         short = prompts.points is None or prompts.points.shape[1] == 1
         if not (self.remembering and prompts.logits is None and alone and short):
             return Answers(self.adapter.decode(embedding, prompts))
-        key = (resize, _bytes(prompts.boxes), _bytes(prompts.points))
+        key = (resize, _bytes(prompts.boxes), _bytes(prompts.points), _bytes(prompts.labels))
         if key not in self._answers:
             self._answers[key] = Answers(self.adapter.decode(embedding, prompts))
         return self._answers[key]
@@ -96,5 +97,5 @@ class Session:
         self._answers.clear()
 
 
-def _bytes(array: NDArray[np.float64] | None) -> bytes:
+def _bytes(array: NDArray[Any] | None) -> bytes:
     return b"" if array is None else array.tobytes()

@@ -15,7 +15,7 @@ def taken(protocol: Protocol, dataset: Dataset) -> Collection[int]:
     A subset is the same however many of the images are run: those whose number's hash with the seed comes first.
     """
     count = protocol.annotations.lvis_subset
-    if count is None or dataset.kind != "lvis":
+    if count is None:
         return dataset.known_images
     ranked = sorted(dataset.known_images, key=lambda image: sha256(f"{protocol.seed} {image}".encode()).digest())
     return frozenset(ranked[:count])

@@ -7,6 +7,8 @@ import pytest
 
 import adapters
 from adapters.adapter import Adapter, Candidates, Embedding
+from adapters.checkpoints import resolve
+from adapters.errors import InputError
 from adapters.prompts import FOREGROUND
 from bench.datasets import Annotation, Dataset
 from bench.metrics.iou import iou
@@ -241,6 +243,25 @@ def test_what_a_model_cannot_do_is_refused_or_replaced(model, name, task, why, i
     assert replacements(card, rules, task) == instead
 
 
+def test_a_reference_model_must_be_run_and_able(sample: Dataset):
+    from bench.runs.conditions import prepare
+    from bench.runs.plan import make_plan
+
+    rules = protocol("mobilesam-align")
+    conditions = prepare("cpu", "fp32")
+
+    def plan(reference: str, models: tuple[str, ...], dataset: Dataset = sample):
+        own = rules.model_copy(update={"pairs": rules.pairs.model_copy(update={"reference": reference})})
+        weights = {name: resolve(adapters.card(name), "random" if name != "grabcut" else None) for name in models}
+        return make_plan(weights, dataset, [own], ["pair"], None, conditions)
+
+    assert plan("grabcut", ("grabcut",)).tasks
+    with pytest.raises(InputError, match="sam_vit_h must be among the --models"):
+        plan("sam_vit_h", ("grabcut",))
+    with pytest.raises(InputError, match="efficient_sam_ti can't be compared with: it takes no negative clicks"):
+        plan("efficient_sam_ti", ("efficient_sam_ti", "grabcut"))
+
+
 def test_a_knob_that_a_model_cannot_do_is_named(tmp_path):
     (tmp_path / "stable.toml").write_text('from = "efficientvit"\n[masks]\nselect = "stability"\n')
     rules = protocol(str(tmp_path / "stable.toml"))
@@ -254,6 +275,6 @@ def test_a_subset_is_the_same_however_much_is_run(sample: Dataset):
     base = protocol("efficientvit")
     rules = base.model_copy(update={"annotations": base.annotations.model_copy(update={"lvis_subset": 2})})
     lvis = replace(sample, kind="lvis")
-    assert taken(rules, sample) == sample.known_images
+    assert taken(base, lvis) == sample.known_images
     assert len(taken(rules, lvis)) == 2
     assert taken(rules, lvis) == taken(rules, lvis.first(1)) != taken(rules.model_copy(update={"seed": 5}), lvis)

@@ -53,6 +53,11 @@ def test_nothing_to_average_is_not_zero():
     assert all(np.isnan(number.value) and number.n == 0 for number in mean_ious(pd.DataFrame(columns=columns)))
 
 
+def test_a_single_image_has_no_interval():
+    assert np.isnan(interval_of_ratio(np.array([5.0]), np.array([2.0]))).all()
+    assert np.isnan(interval_of_ratio(np.array([5.0, 0.0]), np.array([2.0, 0.0]))).all()
+
+
 def test_intervals_cover_the_truth_as_often_as_they_say():
     """400 data sets of 60 images whose objects are alike: 95 % of the intervals hold the true mean, within chance."""
     rng = np.random.default_rng(0)

@@ -6,14 +6,19 @@ there are more detections than count.
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as codec
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from bench.metrics import reference
-from bench.metrics.average_precision import AREAS, coco_curves, lvis_curves
+from bench.metrics.average_precision import AREAS, coco_average_precision, coco_curves, lvis_curves
 from bench.metrics.average_recall import average_recall
 from bench.metrics.reference import evaluate_coco, evaluate_lvis
 
@@ -192,3 +197,41 @@ def test_average_recall_by_the_book(data, federated):
             expected = slow_recall(truth, proposals, of_it, mask_overlap, limit)
             np.testing.assert_allclose(numbers[f"ar{limit}{frequency}"].value, expected, rtol=1e-12)
     assert numbers["ar1000"].n == sum(map(wanted, truth["annotations"]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(dataset(), st.randoms(use_true_random=False))
+def test_size_classes_by_box_are_pycocotools_with_the_box_left_in(data, chance):
+    """Results that carry a box: pycocotools then takes the box's area for a detection's."""
+    truth, detections = data
+    boxed = [{**found, "bbox": [0.0, 0.0, chance.choice([20.0, 32.0, 96.0, 120.0]), 32.0]} for found in detections]
+    ours = evaluate_coco(truth, boxed, detection_area="box")
+    plain_api = COCO()
+    with contextlib.redirect_stdout(io.StringIO()):
+        plain_api.dataset = {**truth, "annotations": [dict(own) for own in truth["annotations"]]}
+        plain_api.createIndex()
+        if boxed:
+            official = COCOeval(plain_api, plain_api.loadRes([dict(found) for found in boxed]), "segm")
+            official.evaluate()
+            official.accumulate()
+            for name in ("precision", "recall"):
+                np.testing.assert_array_equal(ours.eval[name], official.eval[name])
+
+
+def test_a_box_left_in_moves_no_size_class_unless_asked():
+    """The trap: a small mask in a large box stays small."""
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 900.0, "bbox": [0.0, 0.0, 30.0, 30.0]}
+    rle = encoded((0, 0, 30, 30))
+    truth = {
+        "images": [{"id": 1, "height": SIDE, "width": SIDE}],
+        "annotations": [{**annotation, "segmentation": rle}],
+        "categories": [{"id": 1, "name": "one"}],
+    }
+    far = {**annotation, "image_id": 1, "score": 0.9, "bbox": [0.0, 0.0, 200.0, 200.0]}
+    wrong = [{**far, "segmentation": encoded((20, 20, 4, 4))}, {**far, "score": 0.5, "segmentation": rle}]
+    small = {
+        how: {n.metric: n.value for n in coco_average_precision(truth, wrong, how)}["ap_small"]
+        for how in ("mask", "box")
+    }
+    assert small["mask"] == pytest.approx(50, abs=1)
+    assert small["box"] == pytest.approx(100, abs=1)

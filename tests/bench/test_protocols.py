@@ -73,6 +73,15 @@ def test_a_file_starts_from_a_preset_and_changes_two_lines(own):
         ('[masks]\nselect = "box_iou"', ["masks.select: box_iou", "clicks"]),
         ("as_published = true\nnote = ''", ["as_published", "which mistake"]),
         ("[masks", ["not TOML"]),
+        ('name = "../evil"', ["name", "pattern", "'../evil'"]),
+        ("[points]\ncounts = [1, 1]", ["points.counts", "once"]),
+        ("[points]\ncounts = [-1]", ["points.counts"]),
+        ("[everything]\nlimits = []", ["everything.limits"]),
+        ("[everything]\nbox_nms = -3.0", ["everything.box_nms", "-3.0"]),
+        ("[annotations]\nmin_area = inf", ["annotations.min_area", "finite"]),
+        ('[average_precision]\nselect = "oracle"', ["average_precision.select: oracle needs true masks"]),
+        ("boxes = 5", ["boxes: a section [boxes] is needed, got 5"]),
+        ("[noc]\nthresholds = [87.5]\nmost = 20", ["noc.thresholds"]),
     ],
 )
 def test_a_bad_file_gets_a_line_that_names_file_key_and_nearest(own, text, said):
@@ -93,9 +102,35 @@ def test_an_unknown_protocol_gets_a_line(name, said):
         protocol(name)
 
 
-def test_a_file_from_an_unknown_preset_gets_the_nearest(own):
-    with pytest.raises(InputError, match="did you mean 'edgesam'"):
-        own('from = "edgsam"')
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('from = "edgsam"', "did you mean 'edgesam'"),
+        ("from = 5", "unknown protocol '5'"),
+        ("", "version|average|missing"),
+    ],
+)
+def test_a_file_from_an_unknown_preset_or_from_none(own, text, said):
+    with pytest.raises(InputError, match=said):
+        own(text)
+
+
+def test_a_protocol_without_a_task_is_none(own):
+    knobs = 'average = "instance"\n[annotations]\ncrowd = "include"\nmin_area = 1\n[masks]\nselect = "score"\n'
+    with pytest.raises(InputError, match="a section is needed that makes a task"):
+        own(knobs + 'multi_click = "always_multi"\nfeedback = "none"\n')
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="can't be read as TOML"):
+        protocol(str(tmp_path / "x.toml"))
+
+
+def test_what_a_preset_says_of_itself_is_not_said_of_a_file_that_starts_from_it(own):
+    mine = own('from = "edgesam"\n[annotations]\ntruth = "original"\n')
+    assert not mine.as_published
+    assert mine.note == ""
 
 
 @pytest.mark.parametrize("pair", list(itertools.combinations(sorted(PRESETS), 2)))
