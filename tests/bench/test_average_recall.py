@@ -115,7 +115,7 @@ def test_federated_recall_leaves_out_what_is_annotated_in_part(scenes):
     truth, proposals = scenes
     complete = [own for own in truth["annotations"] if own["category_id"] != 8 or own["image_id"] >= 2]
     assert len(complete) < len(truth["annotations"])
-    numbers = by_name(average_recall(truth, proposals, federated=True))
+    numbers = by_name(average_recall(truth, proposals, (10, 100, 300), federated=True))
     expected = by_name(average_recall({**truth, "annotations": complete}, proposals, (10, 100, 300)))
     assert numbers == expected
     assert numbers["ar300"].n == len(complete)
