@@ -7,7 +7,20 @@ import sys
 import typer
 
 from adapters.errors import InputError
-from bench.cli import compare, doctor, history, latency, models, protocols, reproduce, run, tables, weights
+from bench.cli import (
+    compare,
+    doctor,
+    history,
+    latency,
+    leaderboard,
+    models,
+    protocols,
+    report,
+    reproduce,
+    run,
+    tables,
+    weights,
+)
 
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -19,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("report")(report.report)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("tables")(tables.tables)
 app.command("reproduce")(reproduce.reproduce)
 app.command("latency")(latency.latency)
