@@ -40,7 +40,8 @@ def family(name: str) -> ModuleType:
     Raises:
         InputError: where the model needs an extra that isn't installed.
     """
-    return import_module(f"adapters.{card(name).family}")
+    chosen = card(name)
+    return import_module(chosen.module or f"adapters.{chosen.family}")
 
 
 def load(
@@ -63,7 +64,8 @@ def load(
         options: the family's own, such as FastSAM's ``box_match``.
 
     Raises:
-        InputError: for an unknown name, a missing or wrong checkpoint, a device that isn't there.
+        InputError: for an unknown name, a missing or wrong checkpoint, a device that isn't there, and where another
+            package's code fails.
     """
     from adapters.checkpoints import Weights, resolve
 
@@ -72,8 +74,10 @@ def load(
     proven = weights if isinstance(weights, Weights) else resolve(chosen, weights, allow_unknown_hash)
     try:
         adapter: Adapter = family(name).build(chosen, proven, device, dtype, **options)
-    except TypeError as error:
-        if options and "unexpected keyword argument" in str(error):
+    except Exception as error:
+        if isinstance(error, TypeError) and options and "unexpected keyword argument" in str(error):
             raise InputError(f"{name}: no such option ({error})") from None
+        if chosen.module is not None and not isinstance(error, InputError):
+            raise InputError(f"{name}: {chosen.module}.build fails with {type(error).__name__}: {error}") from error
         raise
     return adapter

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from adapters.errors import unknown
+from adapters.errors import InputError, unknown
 
 
 class _Data(BaseModel):
@@ -63,7 +63,8 @@ class ModelCard(_Data):
     Attributes:
         name: how the model is asked for.
         title: how the model's authors write it.
-        family: the module of ``adapters`` that builds it.
+        family: the module of ``adapters`` that builds it; another package's entry point's name.
+        module: the other package's module that builds it; None for the suite's own.
         paper: arXiv number, None where there is none.
         source: the official code, owner/name@commit.
         licence: of code and weights.
@@ -84,6 +85,7 @@ class ModelCard(_Data):
     name: str
     title: str
     family: str
+    module: str | None = None
     paper: str | None = None
     source: str
     licence: str
@@ -102,7 +104,21 @@ class ModelCard(_Data):
 
 @cache
 def cards() -> dict[str, ModelCard]:
-    """Return all cards by name, in the order of the files and of the tables in them."""
+    """Return all cards by name: the suite's own in the order of the files and tables, then those of other packages."""
+    from adapters.packages import packaged
+
+    own = _own()
+    return own | {card.name: card for card in packaged(frozenset(own)).cards}
+
+
+def problems() -> tuple[str, ...]:
+    """Return in a line each which other packages' models can't be used, and why."""
+    from adapters.packages import packaged
+
+    return packaged(frozenset(_own())).problems
+
+
+def _own() -> dict[str, ModelCard]:
     found: dict[str, ModelCard] = {}
     for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name):
         if file.name.endswith(".toml"):
@@ -116,8 +132,8 @@ def card(name: str) -> ModelCard:
     """Return a model's card.
 
     Raises:
-        InputError: for an unknown name; it says the nearest known one.
+        InputError: for an unknown name; it says the nearest known one, and which packages' models can't be used.
     """
     if name not in cards():
-        raise unknown("model", name, cards())
+        raise InputError("; ".join([str(unknown("model", name, cards())), *problems()]))
     return cards()[name]

@@ -8,12 +8,14 @@ import typer
 
 from adapters.errors import InputError
 from bench.cli import (
+    check_adapter,
     compare,
     doctor,
     history,
     latency,
     leaderboard,
     models,
+    predict,
     protocols,
     report,
     reproduce,
@@ -32,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("tables")(tables.tables)
@@ -41,6 +44,7 @@ app.command("compare")(compare.compare)
 app.command("history")(history.history)
 app.command("doctor")(doctor.doctor)
 app.command("models")(models.models)
+app.command("check-adapter")(check_adapter.check_adapter)
 app.add_typer(protocols.app, name="protocols")
 app.add_typer(weights.app, name="weights")
 

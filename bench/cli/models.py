@@ -16,9 +16,12 @@ def models(
     ] = False,
 ) -> None:
     """List the models: parameters, prompts, licence, and whether their weights are here."""
+    from adapters.cards import problems
     from bench.report.console import console
 
     console().print(_complexity_table() if complexity else _table())
+    for line in problems():
+        console().print(line, highlight=False, markup=False, soft_wrap=True)
     if complexity:
         console().print("by torch's counter: encoder for an image, decoder for one point; a MAC is two FLOPs")
 

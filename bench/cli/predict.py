@@ -1,0 +1,62 @@
+"""sambench predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters.errors import InputError
+
+
+def predict(
+    image: Annotated[Path, typer.Argument(help="An image file.")],
+    models: Annotated[str, typer.Option(help="Names, separated by commas, or all.")] = "mobile_sam,grabcut",
+    point: Annotated[list[str] | None, typer.Option(help="x,y on the object; may be given several times.")] = None,
+    negative: Annotated[list[str] | None, typer.Option(help="x,y beside the object; several times too.")] = None,
+    box: Annotated[str | None, typer.Option(help="x0,y0,x1,y1 around the object.")] = None,
+    everything: Annotated[bool, typer.Option("--everything", help="Segment all there is.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Where pictures, masks and COCO's JSON go.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="fp32, or bf16 or fp16 autocast.")] = "fp32",
+    weights: Annotated[list[str] | None, typer.Option(help="random, NAME=FILE, or FILE for a single model.")] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download the checkpoints that are missing.")] = False,
+    allow_unknown_hash: Annotated[
+        bool,
+        typer.Option("--allow-unknown-hash", help="Take checkpoints that can't be proven to be the official ones."),
+    ] = False,
+) -> None:
+    """Ask models about one image, and look at the answers side by side.
+
+    All points and the box form one prompt, in pixels of the image, x right, y down. What a model can't take is said,
+    and the others go on.
+    """
+    from adapters import card
+    from bench.cli.run import _names, _weights, split
+    from bench.predict import folder, show
+    from bench.predict.outcome import Asked, ask_all, files
+    from bench.predict.picture import read_picture
+    from bench.predict.request import parse, takeable
+    from bench.report.console import console
+    from bench.runs.conditions import prepare
+
+    request = parse(point or [], negative or [], box, everything)
+    asked = [Asked(card(name), *takeable(card(name), request)) for name in _names(split(models))]
+    if not any(one.takes for one in asked):
+        raise InputError("; ".join(why for one in asked for why in one.refused))
+    out = out or Path("predictions") / image.stem
+    folder.check_free(out)
+    picture = read_picture(image)
+    if request.prompts is not None:
+        request.prompts.check_inside(*picture.size)
+    conditions = prepare(device, dtype)
+    takers = [one.card.name for one in asked if one.takes]
+    outcome = ask_all(picture, request, asked, _weights(takers, weights or [], fetch, allow_unknown_hash), conditions)
+    folder.write(out, files(outcome, request), outcome.record)
+    console().print(show.table(outcome.record["models"]))
+    for line in [
+        *show.footnotes(outcome.record),
+        f"files: {out}/sheet.png, overlays, masks, COCO results, predict.json",
+    ]:
+        console().print(line, highlight=False, markup=False, soft_wrap=True)

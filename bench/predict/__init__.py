@@ -1,0 +1,1 @@
+"""One image asked of several models: what they answer, drawn, written and timed."""
