@@ -53,7 +53,7 @@ def latency(
 
     A measurement that was stopped goes on where it stopped when the same command is given again.
     """
-    from bench.cli.run import _names, _weights, split
+    from bench.cli.asked import model_names, model_weights, split
     from bench.latency.execute import execute
     from bench.latency.history import append
     from bench.latency.plan import Asked, left_out, plan
@@ -66,7 +66,7 @@ def latency(
     load_plugins()
     timed = stages_of(split(stages), numbers(batches, "--batches"), numbers(prompts, "--prompts"))
     images = images_of(data)
-    chosen = _weights(_names(split(models)), weights or [], fetch, allow_unknown_hash)
+    chosen = model_weights(model_names(split(models)), weights or [], fetch, allow_unknown_hash)
     asked = Asked(chosen, device, split(dtype), split(runtime), timed, images, samples, seconds)
     fresh, specs = plan(asked)
     if against is not None:
@@ -109,7 +109,7 @@ def numbers(text: str, option: str) -> list[int]:
     Raises:
         InputError: where they aren't.
     """
-    from bench.cli.run import split
+    from bench.cli.asked import split
 
     try:
         return [int(number) for number in split(text)]

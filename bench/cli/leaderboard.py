@@ -22,7 +22,7 @@ def leaderboard(
     markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
 ) -> None:
     """Merge many runs into tables, one for each protocol on each dataset: no column mixes what doesn't compare."""
-    from bench.cli.run import split
+    from bench.cli.asked import split
     from bench.report import leaderboard as tables
     from bench.report.console import console
 

@@ -33,7 +33,7 @@ def predict(
     and the others go on.
     """
     from adapters import card
-    from bench.cli.run import _names, _weights, split
+    from bench.cli.asked import model_names, model_weights, split
     from bench.predict import folder, show
     from bench.predict.outcome import Asked, ask_all, files
     from bench.predict.picture import read_picture
@@ -42,7 +42,7 @@ def predict(
     from bench.runs.conditions import prepare
 
     request = parse(point or [], negative or [], box, everything)
-    asked = [Asked(card(name), *takeable(card(name), request)) for name in _names(split(models))]
+    asked = [Asked(card(name), *takeable(card(name), request)) for name in model_names(split(models))]
     if not any(one.takes for one in asked):
         raise InputError("; ".join(why for one in asked for why in one.refused))
     out = out or Path("predictions") / image.stem
@@ -52,7 +52,9 @@ def predict(
         request.prompts.check_inside(*picture.size)
     conditions = prepare(device, dtype)
     takers = [one.card.name for one in asked if one.takes]
-    outcome = ask_all(picture, request, asked, _weights(takers, weights or [], fetch, allow_unknown_hash), conditions)
+    outcome = ask_all(
+        picture, request, asked, model_weights(takers, weights or [], fetch, allow_unknown_hash), conditions
+    )
     folder.write(out, files(outcome, request), outcome.record)
     console().print(show.table(outcome.record["models"]))
     for line in [

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from bench.report.study import Study
 
 PAGE = Path("report.html")
-SAMPLE = "sample"
 
 
 def report(
@@ -100,12 +99,11 @@ def _reference(study: Study, costs: Costs, wanted: str | None) -> str:
 
 
 def _gallery(study: Study, data: str, masks: bool, examples: int, given: list[str]) -> Gallery:
-    from bench.datasets import open_dataset
-    from bench.datasets.sample import sample_folder
+    from bench.datasets.named import dataset_named
     from bench.report.page.figures import first_of
     from bench.report.page.gallery import gallery
 
-    dataset = open_dataset(sample_folder() if data == SAMPLE else data).first(study.data.images)
+    dataset = dataset_named(data).first(study.data.images)
     if dataset.digest != study.data.digest:
         raise InputError(f"--data {data}: the runs were made on {study.data.name} (sha256 {study.data.digest[:12]})")
     tasks = list(first_of(study.instance_tasks))
@@ -113,9 +111,9 @@ def _gallery(study: Study, data: str, masks: bool, examples: int, given: list[st
         raise InputError("--data: no task of the runs is measured object by object, so there are no pictures to choose")
     decoder = None
     if masks:
-        from bench.cli.run import _weights
+        from bench.cli.asked import model_weights
         from bench.report.page.decode import Decoder
 
         names = list(dict.fromkeys(entry.identity.name for entry in study.entries))
-        decoder = Decoder(study, _weights(names, given, fetch=False, allow_unknown_hash=True), tasks[0])
+        decoder = Decoder(study, model_weights(names, given, fetch=False, allow_unknown_hash=True), tasks[0])
     return gallery(study, dataset, tasks[0], examples, decoder)

@@ -99,7 +99,7 @@ def _score_again(finished: Path, data: str) -> None:
 def _asked(cells: Sequence[Cell], models: str | None) -> list[Cell]:
     """Return the cells of the models asked for."""
     from adapters import card
-    from bench.cli.run import split
+    from bench.cli.asked import split
 
     if models is None:
         return list(cells)

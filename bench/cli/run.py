@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import combinations
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.errors import InputError
+from bench.cli.asked import model_names, model_weights, split
 
 if TYPE_CHECKING:
     from adapters.checkpoints import Weights
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bench.runs.plan import Plan
 
 SAMPLE = "sample"
-ALL = "all"
 
 
 def run(
@@ -75,11 +74,6 @@ def run(
     print_run(folder)
 
 
-def split(names: str) -> list[str]:
-    """Return names that are separated by commas."""
-    return [name.strip() for name in names.split(",") if name.strip()]
-
-
 def run_folder(
     models: Sequence[str],
     data: str,
@@ -109,7 +103,7 @@ def run_folder(
     from bench.runs.plan import make_plan
 
     rules = _protocols(protocols)
-    names = _names(models)
+    names = model_names(models)
     check_asked(tasks, rules)
     conditions = prepare(device, dtype)
     dataset = _dataset(data, limit)
@@ -117,7 +111,7 @@ def run_folder(
     if not keep_going:
         check_annotations(dataset)
         check_images(dataset)
-    chosen = _weights(names, weights, fetch, allow_unknown_hash)
+    chosen = model_weights(names, weights, fetch, allow_unknown_hash)
     plan = make_plan(chosen, dataset, rules, tasks, boxes, conditions)
     folder = RunFolder(out or Path("runs") / f"{dataset.name}-{_digest(plan)}")
     folder.check_free_for(plan)
@@ -139,17 +133,6 @@ def _protocols(names: Sequence[str]) -> list[Protocol]:
     return found
 
 
-def _names(models: Sequence[str]) -> list[str]:
-    from adapters import card, names
-
-    asked = list(names()) if list(models) == [ALL] else list(models)
-    if not asked:
-        raise InputError("--models names no model")
-    for name in asked:
-        card(name)
-    return list(dict.fromkeys(asked))
-
-
 def _dataset(data: str, limit: int | None) -> Dataset:
     from bench.datasets.named import dataset_named
 
@@ -169,46 +152,6 @@ def _detections(
     if file is None:
         return None
     return read_detections(file, dataset, keep_going=keep_going)
-
-
-def _weights(names: Sequence[str], given: Sequence[str], fetch: bool, allow_unknown_hash: bool) -> dict[str, Weights]:
-    """Find each model's weights, downloading what is missing if that was asked for or is agreed to."""
-    from adapters import card
-    from adapters.checkpoints import cached_path, resolve
-    from bench.cli.weights import fetch_shown
-
-    sources = _sources(names, given)
-    chosen = {}
-    for name in names:
-        source, path = sources.get(name), cached_path(card(name))
-        missing = source is None and path is not None and not path.exists()
-        if missing and (fetch or _agreed(name)):
-            chosen[name] = fetch_shown(card(name), allow_unknown_hash)
-        else:
-            chosen[name] = resolve(card(name), source, allow_unknown_hash)
-    return chosen
-
-
-def _sources(names: Sequence[str], given: Sequence[str]) -> dict[str, str]:
-    """Return the weights named for models: random for all, NAME=FILE for one, FILE for the only one."""
-    sources: dict[str, str] = {}
-    for value in given:
-        name, equals, file = value.partition("=")
-        if value == "random":
-            sources = {**dict.fromkeys(names, "random"), **sources}
-        elif equals and name in names:
-            sources[name] = file
-        elif len(names) == 1:
-            sources[names[0]] = value
-        else:
-            raise InputError(f"--weights {value}: random or NAME=FILE needed, NAME one of {', '.join(names)}")
-    return sources
-
-
-def _agreed(name: str) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    return typer.confirm(f"{name}: its checkpoint isn't here. Download it?", err=True)
 
 
 def _check_loadable(chosen: dict[str, Weights], device: str) -> None:
