@@ -13,7 +13,7 @@ from adapters.errors import InputError
 if TYPE_CHECKING:
     from adapters.checkpoints import Weights
 
-ALL = "all"
+ALL, SAMPLE = "all", "sample"
 
 
 def split(names: str) -> list[str]:

@@ -34,11 +34,11 @@ def doctor(
     import adapters
     from adapters.checkpoints import resolve
     from bench.cli.latency import images_of
+    from bench.conditions import prepare
     from bench.latency.doctor import examine
     from bench.latency.inputs import Inputs, read_image
     from bench.latency.plugins import load_plugins
     from bench.report.console import console
-    from bench.runs.conditions import prepare
 
     load_plugins()
     if not seconds > 0:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.errors import InputError
+from bench.cli.asked import SAMPLE
 
 if TYPE_CHECKING:
     from bench.latency.record import Record, Row
     from bench.latency.spec import Spec
-
-SAMPLE = "sample"
 
 
 def latency(

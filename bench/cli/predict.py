@@ -34,12 +34,12 @@ def predict(
     """
     from adapters import card
     from bench.cli.asked import model_names, model_weights, split
+    from bench.conditions import prepare
     from bench.predict import folder, show
     from bench.predict.outcome import Asked, ask_all, files
     from bench.predict.picture import read_picture
     from bench.predict.request import parse, takeable
     from bench.report.console import console
-    from bench.runs.conditions import prepare
 
     request = parse(point or [], negative or [], box, everything)
     asked = [Asked(card(name), *takeable(card(name), request)) for name in model_names(split(models))]

@@ -35,6 +35,7 @@ def report(
     weights: Annotated[list[str] | None, typer.Option(help="For --gallery, as in sambench run.")] = None,
 ) -> None:
     """Choose among the models of finished runs, and make one page that shows why."""
+    from bench.files import write_whole
     from bench.report.choice_text import lines
     from bench.report.choice_text import markdown as as_markdown
     from bench.report.choose import choose, requirement
@@ -42,7 +43,6 @@ def report(
     from bench.report.page.build import Content, page
     from bench.report.read import read_run
     from bench.report.study import chosen, studies
-    from bench.runs.folder import write_whole
 
     _check(examples, data, gallery)
     aim = _objective(maximize, minimize, bool(require), markdown)

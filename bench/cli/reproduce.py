@@ -46,6 +46,7 @@ def reproduce(
     A run that was stopped goes on where it stopped when the same command is given again.
     """
     from bench.cli.run import run_folder
+    from bench.files import write_whole
     from bench.papers.cells import cells
     from bench.papers.missing import AtHand, is_cached, missing
     from bench.papers.outcome import check_protocols, outcomes
@@ -53,7 +54,6 @@ def reproduce(
     from bench.papers.show import outcomes_csv, print_outcomes
     from bench.papers.table import table as table_named
     from bench.papers.verdict import Verdict
-    from bench.runs.folder import write_whole
 
     chosen = table_named(table)
     asked = _asked(cells(chosen), models)

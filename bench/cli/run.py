@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.errors import InputError
-from bench.cli.asked import model_names, model_weights, split
+from bench.cli.asked import SAMPLE, model_names, model_weights, split
 
 if TYPE_CHECKING:
     from adapters.checkpoints import Weights
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from bench.protocols import Protocol
     from bench.runs.detections import Detections
     from bench.runs.plan import Plan
-
-SAMPLE = "sample"
 
 
 def run(
@@ -94,10 +92,10 @@ def run_folder(
     Raises:
         InputError: for anything that can't be used, before anything is written.
     """
+    from bench.conditions import prepare
     from bench.datasets.annotations import check_annotations
     from bench.datasets.check import check_images
     from bench.protocols.tasks import check_asked
-    from bench.runs.conditions import prepare
     from bench.runs.execute import execute
     from bench.runs.folder import RunFolder
     from bench.runs.plan import make_plan

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from adapters.errors import InputError
+from bench.holm import holm
 from bench.latency.compare_blocks import blocks_of
 from bench.latency.compare_conditions import obstacles, remarks
-from bench.latency.compare_rule import EFFECT, Verdict, holm, more_samples, verdict
+from bench.latency.compare_rule import EFFECT, Verdict, more_samples, verdict
 from bench.latency.effect import Effect, effect
 from bench.latency.effect import relative as relative_effect
 from bench.latency.record import Record, Row

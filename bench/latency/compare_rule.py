@@ -17,11 +17,9 @@ What this can't see: a machine that was slower during all of one measurement. Tw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import ceil, log
 from typing import Literal
 
-import numpy as np
 from scipy.special import ndtri
 
 from bench.latency.effect import LEVEL, Effect
@@ -35,15 +33,6 @@ MOST_SAMPLES = 10_000
 """More are never asked for: what takes so many is undecided because it lies on the limit itself."""
 
 Verdict = Literal["slower", "faster", "same", "can't tell"]
-
-
-def holm(values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number: the level then bounds the chance of any false find."""
-    order = np.argsort(values, kind="stable")
-    factors = len(values) - np.arange(len(values))
-    corrected = np.empty(len(values))
-    corrected[order] = np.minimum(1.0, np.maximum.accumulate(np.asarray(values, dtype=np.float64)[order] * factors))
-    return [float(value) for value in corrected]
 
 
 def verdict(found: Effect, p: float, minimum: float = EFFECT) -> Verdict:

@@ -11,6 +11,7 @@ from adapters import devices, runtimes
 from adapters.adapter import Adapter
 from adapters.errors import InputError
 from adapters.stages import listening
+from bench.conditions import prepare
 from bench.latency import stages
 from bench.latency.clock import clock_for
 from bench.latency.costs import Costs
@@ -23,7 +24,6 @@ from bench.latency.spec import Spec
 from bench.latency.stages import Stage, stage
 from bench.latency.summary import summary
 from bench.latency.tasks import Bench, task, together
-from bench.runs.conditions import prepare
 
 COMPILE = "compile"
 COMPILED = ("encode", "decode", "everything")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters import devices
-from bench.runs.conditions import Conditions, cpu_name
+from bench.conditions import Conditions, cpu_name
 
 _CPUFREQ = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _THERMAL = Path("/sys/class/thermal")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import bench
 from adapters.errors import InputError
+from bench.files import write_whole
 from bench.latency.record import Record, Row
 from bench.latency.steps import Step, steps
-from bench.runs.folder import write_whole
 
 COLUMNS = ("date", "revision", "model", "weights", "stage", "n_prompts", "batch", "median_ms", "low_ms", "high_ms", "n",
            "torch", "threads")  # fmt: skip

@@ -10,13 +10,13 @@ from pathlib import Path
 from adapters import card, devices, runtimes
 from adapters.checkpoints import Weights
 from adapters.errors import InputError
+from bench.conditions import prepare
 from bench.latency import environment
 from bench.latency.inputs import identity
 from bench.latency.measure import RULE
 from bench.latency.record import Record, now
 from bench.latency.spec import Spec
 from bench.latency.stages import Stage, obstacle
-from bench.runs.conditions import prepare
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.errors import InputError
-from bench.runs.folder import write_whole
+from bench.files import write_whole
 
 KIND, SCHEMA = "latency", 1
 VARYING = ("load_average_before", "load_average_after", "clocks_before", "clocks_after", "temperature_before",

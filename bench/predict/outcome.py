@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 import adapters
 from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
+from bench.conditions import Conditions
 from bench.predict.ask import Answer, Mask, ask
 from bench.predict.draw import draw_everything, draw_masks, draw_sheet
 from bench.predict.label import label_image
 from bench.predict.picture import Picture
 from bench.predict.record import coco_results, image_record, model_record
 from bench.predict.request import Request
-from bench.runs.conditions import Conditions
 
 SCHEMA = 1
 

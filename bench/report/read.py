@@ -11,11 +11,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from adapters.errors import InputError
 from bench.papers.run_results import RunResults
-from bench.runs.folder import RUN_FILE
+from bench.runs.folder import RUN_FILE, RunFolder
 from bench.runs.plan import Plan
 
 NAMES = ["model", "protocol", "task"]
@@ -72,9 +71,5 @@ def read_run(folder: Path) -> Run:
     """
     results = RunResults(folder)
     record = json.loads((folder / RUN_FILE).read_bytes())
-    try:
-        plan = Plan.model_validate(record["plan"])
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise InputError(f"{folder / RUN_FILE}: plan.{where}: {error.errors()[0]['msg']}") from None
+    plan = RunFolder(folder).finished_plan()
     return Run(folder, record, plan, results)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from adapters.errors import InputError
+from bench.files import write_whole
 from bench.runs.plan import SCHEMA, Plan, first_difference
 
 RUN_FILE, SHARDS = "run.json", "shards"
@@ -41,6 +42,24 @@ class RunFolder:
         if schema != SCHEMA:
             raise InputError(f"{file} has schema version {schema}, this sambench reads {SCHEMA}")
         return dict(content)
+
+    def finished_plan(self) -> Plan:
+        """Return the plan of the finished run that lies here.
+
+        Raises:
+            InputError: where there is no run, it isn't finished, or its plan can't be understood.
+        """
+        record = self.record()
+        if record is None:
+            raise InputError(f"no run in {self.path}: there is no {RUN_FILE}")
+        if record.get("status") != "complete":
+            raise InputError(f"the run in {self.path} is {record.get('status')}: the command that began it ends it")
+        try:
+            return Plan.model_validate(record.get("plan"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise InputError(f"{self.path / RUN_FILE}: plan.{where}: {first['msg']}") from None
 
     def check_free_for(self, plan: Plan) -> None:
         """Raise InputError where the folder holds a run of another plan, or things that aren't a run."""
@@ -84,24 +103,3 @@ class RunFolder:
     def write_json(self, name: str | Path, content: Any, indent: int | None = None) -> None:
         """Write a JSON file so that it is there whole or not at all."""
         write_whole(self.path / name, json.dumps(content, indent=indent).encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place, make it last, and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

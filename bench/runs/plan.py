@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 from adapters.cards import ModelCard, card
 from adapters.checkpoints import Weights
 from adapters.errors import InputError
+from bench.conditions import Conditions
 from bench.datasets import Dataset, Image
 from bench.protocols import Protocol
 from bench.protocols.tasks import DETECTOR_BOX, PAIR, check_asked, expand_tasks, group_of
 from bench.runs.abilities import obstacle, replacements
-from bench.runs.conditions import Conditions
 from bench.runs.detections import Detections
 
 SCHEMA = 2

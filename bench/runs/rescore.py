@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from adapters.errors import InputError
 from bench.datasets import Dataset
 from bench.runs.folder import SHARDS, RunFolder
-from bench.runs.plan import Plan
 from bench.runs.score import score
 
 
@@ -24,13 +21,7 @@ def rescore(path: Path, dataset: Dataset) -> None:
         InputError: where there is no finished run, its shards are gone, or it was run on other data.
     """
     folder = RunFolder(path)
-    record = folder.record()
-    if record is None or record.get("status") != "complete":
-        raise InputError(f"{path} holds no finished run")
-    try:
-        plan = Plan.model_validate(record["plan"])
-    except (KeyError, ValidationError):
-        raise InputError(f"{path}: its plan is of another version, or was edited: it can't be scored again") from None
+    plan = folder.finished_plan()
     part = dataset.first(plan.dataset.images)
     if part.digest != plan.dataset.digest:
         raise InputError(

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.datasets import Dataset, Image
+from bench.files import write_whole
 from bench.metrics.average_precision import coco_average_precision, lvis_average_precision
 from bench.metrics.average_recall import average_recall
 from bench.metrics.mean_iou import mean_ious, noc
@@ -27,7 +28,7 @@ from bench.protocols import Protocol
 from bench.protocols.tasks import DETECTOR_BOX, EVERYTHING, NOC, PAIR, group_of, number_of
 from bench.runs.agreement import agreement
 from bench.runs.detections import Detections
-from bench.runs.folder import RunFolder, write_whole
+from bench.runs.folder import RunFolder
 from bench.runs.plan import Job, ModelIdentity, Plan
 from bench.runs.subset import taken
 

@@ -18,15 +18,16 @@ import adapters
 from adapters.checkpoints import resolve
 from adapters.errors import InputError
 from bench.cli.compare import compare as command
+from bench.conditions import prepare
+from bench.holm import holm
 from bench.latency.compare import compare
 from bench.latency.compare_benchmarks import newest
 from bench.latency.compare_blocks import blocks_of
-from bench.latency.compare_rule import ALPHA, LEAST_SAMPLES, MOST_SAMPLES, holm, more_samples, verdict
+from bench.latency.compare_rule import ALPHA, LEAST_SAMPLES, MOST_SAMPLES, more_samples, verdict
 from bench.latency.effect import correlation_time, effect, relative
 from bench.latency.record import Record, Row
 from bench.latency.record_file import read
 from bench.protocols import protocol
-from bench.runs.conditions import prepare
 from bench.runs.plan import SCHEMA, make_plan
 from bench.runs.score import INSTANCES
 from tests.conftest import read_json

@@ -244,7 +244,7 @@ def test_what_a_model_cannot_do_is_refused_or_replaced(model, name, task, why, i
 
 
 def test_a_reference_model_must_be_run_and_able(sample: Dataset):
-    from bench.runs.conditions import prepare
+    from bench.conditions import prepare
     from bench.runs.plan import make_plan
 
     rules = protocol("mobilesam-align")

@@ -22,6 +22,7 @@ from adapters.everything import Proposals
 from adapters.prompts import Prompts
 from adapters.rle import encode_masks
 from bench.cli import main
+from bench.conditions import prepare
 from bench.predict import folder
 from bench.predict.ask import Mask, ask
 from bench.predict.draw import draw_everything, draw_masks, draw_sheet
@@ -31,7 +32,6 @@ from bench.predict.picture import Picture, read_picture
 from bench.predict.record import coco_results
 from bench.predict.request import Request, parse, takeable
 from bench.predict.show import footnotes
-from bench.runs.conditions import prepare
 from tests.conftest import read_image, read_json
 from tests.tiny_family import CARD, Tiny
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters.cards import cards
+from bench.conditions import Conditions
 from bench.metrics.mean_iou import mean_ious
 from bench.protocols import protocol as preset
-from bench.runs.conditions import Conditions
 from bench.runs.plan import SCHEMA, DatasetIdentity, Job, ModelIdentity, Omission, Plan
 from bench.runs.score import INSTANCES, LATENCY_COLUMNS, RESULT_COLUMNS
 
