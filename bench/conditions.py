@@ -6,17 +6,18 @@ import os
 import platform
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from adapters import devices
 from adapters.memory import keep_freed_memory
+from adapters.packages import GROUP
 from bench import __version__
 
 PACKAGES = ("torch", "torchvision", "timm", "segment-anything", "ultralytics", "numpy", "opencv-python", "pillow",
-            "pycocotools", "lvis")  # fmt: skip
+            "pycocotools", "lvis", "transformers", "open_clip_torch", "onnxruntime")  # fmt: skip
 
 
 class Conditions(BaseModel):
@@ -31,7 +32,7 @@ class Conditions(BaseModel):
         cpu, gpu: names; cores: of the machine.
         cuda: the version torch was built for, on a CUDA device.
         system: operating system and Python.
-        versions: of the packages that compute.
+        versions: of the packages that compute, and of those that bring models of their own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,4 +108,5 @@ def _versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    others = (entry.dist for entry in entry_points(group=GROUP) if entry.dist is not None)
+    return found | {package.name: package.version for package in others}

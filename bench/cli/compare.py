@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -123,7 +124,12 @@ def _ms(samples: Sequence[float]) -> str:
 def _verdict(row: Compared) -> str:
     from bench.latency.compare_rule import MOST_SAMPLES
 
-    if row.more is None:
+    if row.verdict != "can't tell":
         return row.verdict
+    if row.hindered_by == "processes":
+        return f"{row.verdict}: processes of one code are as far apart; more of them, or measure in turn"
+    if row.more is None:
+        way = "slower" if row.drift > 0 else "faster"
+        return f"{row.verdict}: the machine itself was {100 * (exp(abs(row.drift)) - 1):.0f} % {way}; measure in turn"
     more = f"over {MOST_SAMPLES}" if row.more >= MOST_SAMPLES else str(row.more)
     return f"{row.verdict}: {more} more samples"

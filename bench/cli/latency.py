@@ -31,6 +31,9 @@ def latency(
         float, typer.Option(help="A stage that has taken so long is warm, and content with five samples.")
     ] = 60.0,
     data: Annotated[str, typer.Option(help="sample, or a folder of images.")] = SAMPLE,
+    processes: Annotated[
+        int, typer.Option(help="Fresh processes that share each condition's samples; one where it takes long.")
+    ] = 3,
     batches: Annotated[str, typer.Option(help="Also the encoder on so many images at once, such as 1,2,4.")] = "",
     prompts: Annotated[str, typer.Option(help="Also so many points at once, such as 1,10,100.")] = "",
     out: Annotated[Path | None, typer.Option(help="The file; a measurement that was stopped goes on there.")] = None,
@@ -62,18 +65,21 @@ def latency(
     from bench.latency.stages import stages as stages_of
     from bench.report.console import console
 
+    if processes < 1:
+        raise InputError(f"--processes: at least 1 needed, not {processes}")
+    processes = processes if against is None else 2 * rounds
     load_plugins()
     timed = stages_of(split(stages), numbers(batches, "--batches"), numbers(prompts, "--prompts"))
     images = images_of(data)
     chosen = model_weights(model_names(split(models)), weights or [], fetch, allow_unknown_hash)
-    asked = Asked(chosen, device, split(dtype), split(runtime), timed, images, samples, seconds)
+    asked = Asked(chosen, device, split(dtype), split(runtime), timed, images, samples, seconds, processes=processes)
     fresh, specs = plan(asked)
     if against is not None:
         _in_turn(fresh, specs, against, rounds, out)
         return
     path = out or Path("runs") / f"latency-{fresh.started.partition('+')[0].replace(':', '')}.json"
     record = resumed(path, fresh)
-    execute(record, specs, path, told)
+    execute(record, specs, path, told, processes=processes)
     keys = {row.key for row in fresh.rows}
     shown = [row for row in record.rows if row.key in keys]
     print_record(record, shown, console())

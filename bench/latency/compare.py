@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from adapters.errors import InputError
 from bench.holm import holm
-from bench.latency.compare_blocks import blocks_of
+from bench.latency.between_processes import Processes, beyond_processes, processes_of
+from bench.latency.compare_blocks import blocks_of, in_turn
 from bench.latency.compare_conditions import obstacles, remarks
 from bench.latency.compare_rule import EFFECT, Verdict, more_samples, verdict
 from bench.latency.effect import Effect, effect
@@ -20,6 +22,7 @@ _COMMON_SHIFT = 4
 """So many rows that all changed the same way look like the machine's doing."""
 
 Place = tuple[object, ...]
+Hindrance = Literal["samples", "processes", "machine"]
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,22 @@ class Compared:
         base, new: the rows.
         effect: what became of the duration, or of its ratio to the reference.
         p: of the test, corrected over all rows.
+        drift: the natural logarithm of what the machine's pulse changed by, 0 where it isn't known.
         verdict: see bench.latency.compare_rule.
-        more: how many more samples on each side it takes to tell, None where it can be told.
+        more: how many more samples on each side it takes to tell, None where it can be told, or where more of them
+            wouldn't help.
+        hindered_by: what keeps it from being told: too few samples, how far apart processes are, or that the machine
+            itself changed; None where it can be told.
     """
 
     base: Row
     new: Row
     effect: Effect
     p: float
+    drift: float
     verdict: Verdict
     more: int | None
+    hindered_by: Hindrance | None
 
 
 @dataclass(frozen=True)
@@ -102,17 +111,34 @@ def compare(base: Record, new: Record, minimum: float = EFFECT, relative: str | 
         if not pairs:
             raise InputError(f"no row in common besides those of {relative}")
     effects = _Effects(base, new, reference)
-    compared = _judged(pairs, [effects.of(*pair) for pair in pairs], minimum)
+    compared = _judged(
+        [_Seen(*pair, effects.within(*pair), effects.of(*pair), effects.drift(*pair)) for pair in pairs], minimum
+    )
     return Comparison(compared, left_out, [*said, *_common_shift(compared)], minimum, relative)
 
 
-def _judged(pairs: Sequence[tuple[Row, Row]], effects: Sequence[Effect], minimum: float) -> list[Compared]:
+@dataclass(frozen=True)
+class _Seen:
+    """A row's effect by its samples alone, that with the spread of processes, and what the pulse changed by."""
+
+    base: Row
+    new: Row
+    within: Effect
+    effect: Effect
+    drift: float
+
+
+def _judged(rows: Sequence[_Seen], minimum: float) -> list[Compared]:
     judged = []
-    corrected = holm([found.p for found in effects])
-    for (then, now), found, p in zip(pairs, effects, corrected, strict=True):
-        told = verdict(found, p, minimum)
-        more = more_samples(found, p, minimum) if told == "can't tell" else None
-        judged.append(Compared(then, now, found, p, told, more))
+    corrected = (holm([row.effect.p for row in rows]), holm([row.within.p for row in rows]))
+    for row, p, within in zip(rows, *corrected, strict=True):
+        told = verdict(row.effect, p, minimum, row.drift)
+        hindered: Hindrance | None = None
+        if told == "can't tell":
+            others = verdict(row.effect, p, minimum), verdict(row.within, within, minimum)
+            hindered = "machine" if others[0] != told else "processes" if others[1] != told else "samples"
+        more = more_samples(row.effect, p, minimum) if hindered == "samples" else None
+        judged.append(Compared(row.base, row.new, row.effect, p, row.drift, told, more, hindered))
     return judged
 
 
@@ -125,10 +151,29 @@ class _Effects:
     reference: Reference | None
 
     def of(self, then: Row, now: Row) -> Effect:
-        """Return what became of a row."""
-        own = self._plain(then, now)
+        """Return what became of a row, as unsure as samples and processes make it."""
+        return self._compared(then, now, self._between)
+
+    def within(self, then: Row, now: Row) -> Effect:
+        """Return what became of a row by its samples alone."""
+        return self._compared(then, now, self._plain)
+
+    def drift(self, then: Row, now: Row) -> float:
+        """Return the natural logarithm of what the pulse changed by; 0 where it isn't known, or where ratios count."""
+        known = then.pulses and now.pulses and self.reference is None
+        return effect(then.pulses, now.pulses).logarithm if known else 0.0
+
+    def _compared(self, then: Row, now: Row, single: Callable[[Row, Row], Effect]) -> Effect:
+        own = single(then, now)
         beside = None if self.reference is None else self.reference.beside(then, now)
-        return own if beside is None else relative_effect(own, self._plain(*beside))
+        return own if beside is None else relative_effect(own, single(*beside))
+
+    def _between(self, then: Row, now: Row) -> Effect:
+        found = self._plain(then, now)
+        if not then.processes or not now.processes:
+            return found
+        before, after = (processes_of(row.samples, row.processes) for row in (then, now))
+        return beyond_processes(found, Processes(before, after, in_turn(self.base, self.new)))
 
     def _plain(self, then: Row, now: Row) -> Effect:
         return effect(then.samples, now.samples, blocks_of(then, self.base), blocks_of(now, self.new))

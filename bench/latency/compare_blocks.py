@@ -23,8 +23,8 @@ def in_turn(base: Record, new: Record) -> bool:
 def blocks_of(row: Row, record: Record) -> Sequence[int] | None:
     """Return which block each sample of a row belongs to, None where that isn't known.
 
-    In records measured in turn that is the round. In others it is the image: they are used in turn from the first call
-    on, and the first call and the warm-ups give no sample.
+    In records measured in turn that is the round. In others, if one process measured the row, it is the image: they are
+    used in turn from the first call on, and the first call and the warm-ups give no sample.
     """
     turns = record.settings.get(IN_TURN)
     if turns is not None:
@@ -32,6 +32,8 @@ def blocks_of(row: Row, record: Record) -> Sequence[int] | None:
         rounds = [process // 2 for process, count in enumerate(counts) for _ in range(count)]
         return rounds if len(rounds) == len(row.samples) else None
     images = record.settings.get("images")
+    if len(row.processes) > 1:
+        return None
     if not isinstance(images, list) or len(images) < 2 or row.batch != 1 or row.stage in _WITHOUT_IMAGE:
         return None
     first = 1 + row.warmups

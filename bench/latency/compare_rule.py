@@ -1,6 +1,6 @@
 """When a row counts as slower or faster.
 
-A row is *slower* or *faster* if both of these hold:
+A row is *slower* or *faster* if all of these hold:
 
 - The test (bench.latency.effect) finds a difference at 1 %, corrected over all rows of the comparison (Holm,
   Scandinavian Journal of Statistics 6, 1979). pyperf tests at 5 %, asv at 0.2 %, each row for itself.
@@ -8,11 +8,15 @@ A row is *slower* or *faster* if both of these hold:
   same code differ by 1 or 2 % through the layout of their memory alone (Mytkowicz et al., Producing wrong data without
   doing anything obviously wrong, ASPLOS 2009); pyperf's --min-speed and asv's factor are there for the same reason.
 
+- The machine's pulse (bench.latency.pulse) doesn't explain it: what remains of the change after MARGIN times what the
+  pulse changed by, in the same direction, is still the minimum effect. A machine under other load doesn't slow all
+  stages alike, hence a margin.
+
 It is the *same* if the ratio's 95 % interval lies within the minimum effect on both sides. Otherwise one *can't tell*
 yet.
 
-What this can't see: a machine that was slower during all of one measurement. Two processes in turn (sambench latency
---against) tell that from a change of code, as what is slower for a while is then slower for both.
+Where the pulse changed, two processes in turn (sambench latency --against) tell more, as what is slower for a while is
+then slower for both.
 """
 
 from __future__ import annotations
@@ -26,6 +30,9 @@ from bench.latency.effect import LEVEL, Effect
 
 EFFECT, ALPHA, POWER = 0.03, 0.01, 0.95
 
+MARGIN = 1.5
+"""On a machine that was slowed from outside, stages changed by 0.5 to 1.2 times as much as the pulse."""
+
 LEAST_SAMPLES = 10
 """With fewer on either side the test's normal approximation says too little."""
 
@@ -35,20 +42,28 @@ MOST_SAMPLES = 10_000
 Verdict = Literal["slower", "faster", "same", "can't tell"]
 
 
-def verdict(found: Effect, p: float, minimum: float = EFFECT) -> Verdict:
+def verdict(found: Effect, p: float, minimum: float = EFFECT, drift: float = 0.0) -> Verdict:
     """Return what became of a row.
 
     Args:
         found: the effect.
         p: of its test, corrected.
         minimum: the least effect that counts, as a share: 0.03 means ratios from 1.03 up and from 1 / 1.03 down.
+        drift: the natural logarithm of what the pulse changed by.
     """
     if found.samples < LEAST_SAMPLES:
         return "can't tell"
-    limit = log(1 + minimum)
-    if p < ALPHA and abs(found.logarithm) >= limit:
+    if p < ALPHA and abs(found.logarithm) >= log(1 + minimum):
+        if explained(found, minimum, drift):
+            return "can't tell"
         return "slower" if found.logarithm > 0 else "faster"
     return "same" if 1 / (1 + minimum) < found.low and found.high < 1 + minimum else "can't tell"
+
+
+def explained(found: Effect, minimum: float, drift: float) -> bool:
+    """Return whether the pulse's change leaves less than the minimum effect of a row's; see :func:`verdict`."""
+    along = drift if found.logarithm > 0 else -drift
+    return abs(found.logarithm) - MARGIN * max(0.0, along) < log(1 + minimum)
 
 
 def more_samples(found: Effect, p: float, minimum: float = EFFECT) -> int:

@@ -19,6 +19,7 @@ from bench.latency.inputs import Inputs, read_image
 from bench.latency.measure import LEAST_SAMPLES, LEAST_WARMUPS, Amount, Measured, measure, no_collecting
 from bench.latency.memory import peak_cuda_mb, peak_rss_mb, reset_peaks
 from bench.latency.output_check import answers, compare, objection
+from bench.latency.pulse import Beat, beat_on
 from bench.latency.record import OutputCheck, Row
 from bench.latency.spec import Spec
 from bench.latency.stages import Stage, stage
@@ -62,8 +63,9 @@ def measured_rows(spec: Spec, alive: Callable[[], None] = lambda: None) -> Itera
         return
     amount = Amount(spec.samples, spec.seconds)
     bench = Bench(running.adapter, inputs, pool=amount.samples + LEAST_WARMUPS + 1)
+    beat = beat_on(spec.device)
     for group in together(asked):
-        yield from _measured_group(bench, group, amount, rows, running, alive)
+        yield from _measured_group(bench, group, amount, rows, running, alive, beat)
 
 
 def _measured_group(
@@ -73,11 +75,12 @@ def _measured_group(
     rows: _Rows,
     running: _Running,
     alive: Callable[[], None],
+    beat: Beat,
 ) -> Iterator[Row]:
     reset_peaks(bench.adapter.device)
     try:
         timed = task(bench, group)
-        found = measure(timed, clock_for(bench.adapter), amount, alive)
+        found = measure(timed, clock_for(bench.adapter), amount, alive, beat)
     except Exception as error:  # whatever goes wrong in one stage, the others are still measured
         yield from (rows.failed(unable, _told(error)) for unable in group)
         return
@@ -168,6 +171,7 @@ class _Rows:
             "settled": found.settled,
             "samples": found.samples,
             "host_samples": found.host_samples,
+            "pulses": found.pulses,
             "peak_rss_mb": peak_rss_mb(),
             "peak_cuda_mb": peak_cuda_mb(self.device),
             "masks_digest": found.digest,

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +15,14 @@ from typing import IO
 
 from adapters.errors import InputError
 from bench.latency.environment import state
-from bench.latency.record import Record, Row, now
+from bench.latency.merge import merged, shared_out
+from bench.latency.record import Key, Record, Row, now
 from bench.latency.spec import Spec
 
 OnRow = Callable[[Row], None]
+
+PATIENCE = 3
+"""A condition whose first process took so many times a stage's seconds is measured in that one alone."""
 
 
 def execute(
@@ -26,23 +31,26 @@ def execute(
     path: Path,
     on_row: OnRow = lambda row: None,
     python: str = sys.executable,
+    processes: int = 1,
 ) -> None:
     """Measure what of the specs the record lacks; the file is written whole after every row.
 
-    A failed row stays; one whose process was killed is missing, and the next attempt measures it.
+    A failed row stays; one whose process was killed is missing, and the next attempt measures it. A row that not all of
+    its processes have measured when the attempt ends stays as it is.
 
     Args:
         record: holds a row for each stage of each spec.
         specs: what to measure.
         path: the file.
-        on_row: told of each row that is finished.
+        on_row: told of each row that a process has finished, with what those before it measured.
         python: the interpreter, of this environment or of another that has sambench.
+        processes: that share the samples of a condition, one after the other; fewer where it takes long.
     """
     record.status, record.error = "running", None
     record.write(path)
     try:
         for spec in specs:
-            for row in _rows(_remaining(spec, record), python):
+            for row in _rows(_remaining(spec, record), python, processes):
                 record.put(row)
                 record.write(path)
                 on_row(row)
@@ -87,8 +95,17 @@ def child_rows(spec: Spec, python: str = sys.executable) -> Iterator[Row]:
     yield from (row.model_copy(update=ending) for row in left.values())
 
 
-def _rows(spec: Spec | None, python: str) -> Iterator[Row]:
-    return iter(()) if spec is None else child_rows(spec, python)
+def _rows(spec: Spec | None, python: str, processes: int) -> Iterator[Row]:
+    if spec is None:
+        return
+    found: dict[Key, list[Row]] = {}
+    began = time.monotonic()
+    for _ in range(processes):
+        for row in child_rows(shared_out(spec, processes), python):
+            found.setdefault(row.key, []).append(row)
+            yield merged(found[row.key])
+        if time.monotonic() - began > PATIENCE * spec.seconds:
+            return
 
 
 def _remaining(spec: Spec, record: Record) -> Spec | None:

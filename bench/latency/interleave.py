@@ -13,15 +13,14 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import ceil
 
 from adapters.errors import InputError
 from bench.latency.compare_blocks import IN_TURN
 from bench.latency.execute import child_rows
+from bench.latency.merge import merged, shared_out
 from bench.latency.record import Key, Record, Row, now
 from bench.latency.record_file import named
 from bench.latency.spec import Spec
-from bench.latency.summary import summary
 
 BASE, NEW = "base", "new"
 ORDER = (BASE, NEW, NEW, BASE)
@@ -73,40 +72,12 @@ def interleaved(
         versions = {side: _versions(python, fresh) for side, python in pythons.items()}
         found: dict[str, Found] = {BASE: {}, NEW: {}}
         for spec in specs:
-            share = _share(spec, 2 * rounds)
+            share = shared_out(spec, 2 * rounds)
             for side in ORDER * rounds:
                 for row in child_rows(share, pythons[side]):
                     found[side].setdefault(row.key, []).append(row)
                     on_row(side, row)
     return _record(fresh, found[BASE], versions[BASE]), _record(fresh, found[NEW], versions[NEW])
-
-
-def merged(rows: Sequence[Row]) -> Row:
-    """Return one row for those that several processes measured of the same, in order.
-
-    The first call and what it compiled are those of the first process. If any of the rows wasn't measured, nor is this.
-    """
-    broken = next((row for row in rows if row.status != "measured"), None)
-    if broken is not None:
-        return broken
-    samples = [seconds for row in rows for seconds in row.samples]
-    digests = {row.masks_digest for row in rows}
-    return rows[0].model_copy(
-        update={
-            "samples": samples,
-            "host_samples": _joined([row.host_samples for row in rows]),
-            **summary(samples),
-            "warmups": max(row.warmups for row in rows),
-            "settled": all(row.settled for row in rows),
-            "peak_rss_mb": _greatest([row.peak_rss_mb for row in rows]),
-            "peak_cuda_mb": _greatest([row.peak_cuda_mb for row in rows]),
-            "masks_digest": digests.pop() if len(digests) == 1 else None,
-        }
-    )
-
-
-def _share(spec: Spec, processes: int) -> Spec:
-    return spec.model_copy(update={"samples": ceil(spec.samples / processes), "seconds": spec.seconds / processes})
 
 
 def _record(fresh: Record, found: Found, versions: Mapping[str, str]) -> Record:
@@ -154,12 +125,3 @@ def _versions(python: str, fresh: Record) -> dict[str, str]:
     if "sambench" not in found:
         raise InputError(f"{python} has no sambench installed")
     return found
-
-
-def _joined(series: Sequence[list[float] | None]) -> list[float] | None:
-    known = [own for own in series if own is not None]
-    return [seconds for own in known for seconds in own] if len(known) == len(series) else None
-
-
-def _greatest(values: Sequence[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)

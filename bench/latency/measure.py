@@ -10,6 +10,7 @@ from statistics import median
 
 from bench.latency.clock import Clock, Timing
 from bench.latency.digest import Digest
+from bench.latency.pulse import Beat, Pulse
 from bench.latency.stages import Stage
 from bench.latency.tasks import Task
 
@@ -48,6 +49,7 @@ class Measured:
         first: the first call.
         warmups: calls after it that don't count; settled: whether they had become steady.
         samples: those that count; host_samples: the same by the host's clock, on a CUDA device.
+        pulses: of the machine, taken between the samples (bench.latency.pulse).
         digest: of the masks that calls gave.
     """
 
@@ -56,11 +58,12 @@ class Measured:
     settled: bool = False
     samples: list[float] = field(default_factory=list)
     host_samples: list[float] | None = None
+    pulses: list[float] = field(default_factory=list)
     digest: str | None = None
 
 
 def measure(
-    task: Task, clock: Clock, amount: Amount, alive: Callable[[], None] = lambda: None
+    task: Task, clock: Clock, amount: Amount, alive: Callable[[], None] = lambda: None, beat: Beat | None = None
 ) -> dict[Stage, Measured]:
     """Time a task's calls on input after input.
 
@@ -69,14 +72,17 @@ def measure(
         clock: how.
         amount: how much.
         alive: called between calls; raises where nobody waits for the result any more.
+        beat: the fixed calculation that tells how fast the machine is meanwhile.
     """
-    timer = _Timer(task, clock, alive)
+    timer, pulse = _Timer(task, clock, alive), Pulse(beat)
     with no_collecting():
         first = timer.once()
         warm, steady = warm_up(lambda: timer.once().whole, amount.seconds)
         timings: list[Timing] = []
         while _more(timings, amount):
+            pulse.when_due()
             timings.append(timer.once())
+        pulse.burst()
     digest = None if task.masks is None else str(timer.digest)
     return {
         stage: Measured(
@@ -85,6 +91,7 @@ def measure(
             steady,
             [timing.of(mark) for timing in timings],
             _by_host(timings, mark),
+            pulse.seconds,
             digest,
         )
         for stage, mark in task.marks.items()

@@ -14,6 +14,7 @@ from bench.conditions import prepare
 from bench.latency import environment
 from bench.latency.inputs import identity
 from bench.latency.measure import RULE
+from bench.latency.pulse import RULE as PULSE
 from bench.latency.record import Record, now
 from bench.latency.spec import Spec
 from bench.latency.stages import Stage, obstacle
@@ -31,6 +32,7 @@ class Asked:
         images: files, used in turn.
         samples, seconds: how much is measured (bench.latency.measure.Amount).
         seed: of the prompts.
+        processes: that share the samples (bench.latency.execute).
     """
 
     weights: Mapping[str, Weights]
@@ -42,6 +44,7 @@ class Asked:
     samples: int
     seconds: float
     seed: int = 0
+    processes: int = 1
 
 
 def plan(asked: Asked) -> tuple[Record, list[Spec]]:
@@ -69,6 +72,8 @@ def plan(asked: Asked) -> tuple[Record, list[Spec]]:
             "samples": asked.samples,
             "seconds": asked.seconds,
             "warm_up": RULE,
+            "pulse": PULSE,
+            "processes": asked.processes,
             "seed": asked.seed,
             "images": identity(asked.images),
         },

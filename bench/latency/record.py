@@ -13,7 +13,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from adapters.errors import InputError
 from bench.files import write_whole
 
-KIND, SCHEMA = "latency", 1
+KIND = "latency"
+SCHEMA: Literal[2] = 2
+READABLE = (1, SCHEMA)
+"""Version 1 had no pulses, and one process a condition."""
+
 VARYING = ("load_average_before", "load_average_after", "clocks_before", "clocks_after", "temperature_before",
            "temperature_after")  # fmt: skip
 """What of the environment may differ between two attempts at one measurement."""
@@ -45,6 +49,8 @@ class Row(BaseModel):
         warmups: calls after the first whose times were thrown away; settled: whether they had become steady.
         samples: every time taken.
         host_samples: on a CUDA device, whose events gave the samples, the same by the host's clock.
+        pulses: what a fixed calculation took meanwhile (bench.latency.pulse).
+        processes: how many of the samples each process took, in order.
         low, high: 95 % bootstrap interval of the median.
         peak_rss_mb, peak_cuda_mb: most memory held during the row.
         parameters: held by the model; macs: of one call, None where they aren't known.
@@ -69,6 +75,8 @@ class Row(BaseModel):
     settled: bool = False
     samples: list[float] = []
     host_samples: list[float] | None = None
+    pulses: list[float] = []
+    processes: list[int] = []
     median: float | None = None
     p90: float | None = None
     p99: float | None = None
@@ -100,7 +108,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["latency"] = "latency"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = SCHEMA
     status: Literal["running", "complete", "stopped"] = "running"
     error: str | None = None
     started: str
@@ -139,8 +147,8 @@ def read(path: Path) -> Record:
         raise InputError(f"{path} is not JSON ({error})") from None
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise InputError(f"{path} holds no latency measurement")
-    if content.get("schema_version") != SCHEMA:
-        raise InputError(f"{path} has schema version {content.get('schema_version')}, this sambench reads {SCHEMA}")
+    if content.get("schema_version") not in READABLE:
+        raise InputError(f"{path} has schema version {content.get('schema_version')}, this sambench reads {READABLE}")
     try:
         return Record.model_validate(content)
     except ValidationError as error:

@@ -87,7 +87,7 @@ def obstacle(card: ModelCard, asked: Stage) -> str | None:
         "point" not in card.prompts
     ):
         return f"{card.name} takes no points"
-    if asked.name == ENCODE and not card.parameters:
+    if asked.name == ENCODE and card.parameters == 0:
         return f"{card.name} has no encoder"
     return None
 

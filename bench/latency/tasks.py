@@ -159,7 +159,7 @@ def _batching(bench: Bench, stage: Stage) -> Task:
         images = (bench.inputs.image(number * stage.batch + offset) for offset in range(stage.batch))
         return torch.cat([adapter.frame.prepare(image) for image in images]).to(adapter.device)
 
-    def call(pixels: torch.Tensor) -> torch.Tensor:
+    def call(pixels: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         with adapter.computing():
             return adapter.encoder(pixels)
 

@@ -195,8 +195,11 @@ def _from_runs(study: Study) -> Costs:
     found = list(_counted(study))
     for entry in study.entries:
         if any(entry.run is run for run in here):
-            found += _while_running(entry.label, entry.identity.name, entry.run)
-    source = "taken while running; a prompt's time is its share of a call that answers several"
+            found += _while_running(entry.label, entry.identity.name, entry.run, study.protocol.name)
+    source = (
+        "taken while running; a prompt's time is its share of a call that answers several,"
+        " and the time to a first mask is the sum of its stages' medians"
+    )
     if len(here) < len(runs):
         source += "; only of models that were run under these conditions"
     return Costs(_with_sums(_latest(found)), f"{first.device}/{first.dtype}/eager", first.summary, source)
@@ -207,9 +210,9 @@ def _place(run: Run) -> tuple[Any, ...]:
     return conditions.device, conditions.dtype, conditions.cpu, conditions.gpu, conditions.threads
 
 
-def _while_running(label: str, model: str, run: Run) -> Iterator[tuple[Any, ...]]:
+def _while_running(label: str, model: str, run: Run, protocol: str) -> Iterator[tuple[Any, ...]]:
     samples = run.results.latency
-    samples = samples[samples["model"] == model]
+    samples = samples[(samples["model"] == model) & samples["protocol"].isin(["", protocol])]
     for stage in STAGES:
         own = samples[samples["stage"] == stage]
         if not len(own):
@@ -237,12 +240,13 @@ def _counted(study: Study) -> Iterator[tuple[Any, ...]]:
         card = cards().get(entry.identity.name)
         if card is None:
             continue
-        yield (entry.label, "params_m", card.parameters / 1e6, None, None)
+        if card.parameters is not None:
+            yield (entry.label, "params_m", card.parameters / 1e6, None, None)
         if card.checkpoint is None:
             yield (entry.label, "download_mb", 0.0, None, None)
         elif card.checkpoint.bytes is not None:
             yield (entry.label, "download_mb", card.checkpoint.bytes / 1e6, None, None)
-        if not card.parameters:
+        if card.parameters == 0:
             yield (entry.label, "encode_ms", 0.0, 0.0, 0.0)
 
 

@@ -366,7 +366,7 @@ def written(path, content):
     [
         (lambda content: "no json", "not JSON"),
         (lambda content: {"kind": "other"}, "holds no latency measurement"),
-        (lambda content: {**content, "schema_version": 2}, "schema version 2"),
+        (lambda content: {**content, "schema_version": 3}, "schema version 3"),
         (lambda content: {**content, "rows": [{}]}, "rows.0.model: Field required"),
         (lambda content: {**content, "rows": content["rows"] * 2}, "is there twice"),
         (lambda content: {**content, "rows": [{**content["rows"][0], "samples": []}]}, "has no samples"),

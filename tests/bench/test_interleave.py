@@ -13,7 +13,8 @@ from adapters.checkpoints import Weights
 from adapters.errors import InputError
 from bench.latency.compare import compare
 from bench.latency.compare_blocks import blocks_of
-from bench.latency.interleave import interleaved, merged
+from bench.latency.interleave import interleaved
+from bench.latency.merge import merged
 from bench.latency.record import Record, Row, read
 from bench.latency.spec import Spec
 

@@ -16,10 +16,10 @@ from bench.latency.record import read
 from tests.bench.latency.conftest import environment
 from tests.conftest import read_json
 
-QUICK = ("--device", "cpu", "--samples", 3, "--seconds", 0.01)
+QUICK = ("--device", "cpu", "--samples", 3, "--seconds", 0.01, "--processes", 1)
 ROW = {"model", "weights", "device", "dtype", "runtime", "stage", "n_prompts", "batch", "status", "reason", "first_s",
-       "compile_s", "warmups", "settled", "samples", "host_samples", "median", "p90", "p99", "low", "high",
-       "peak_rss_mb", "peak_cuda_mb", "parameters", "macs", "output_check", "masks_digest"}  # fmt: skip
+       "compile_s", "warmups", "settled", "samples", "host_samples", "pulses", "processes", "median", "p90", "p99",
+       "low", "high", "peak_rss_mb", "peak_cuda_mb", "parameters", "macs", "output_check", "masks_digest"}  # fmt: skip
 
 
 def arguments(folder, out, *more, models="sleeping", stages="preprocess,encode,decode_box8,end_to_end"):
@@ -36,7 +36,7 @@ def test_file_and_table(sambench, image_folder, out):
     assert done.returncode == 0, done.stderr
     content = read_json(out)
     assert (content["kind"], content["schema_version"], content["status"], content["error"]) == (
-        "latency", 1, "complete", None)  # fmt: skip
+        "latency", 2, "complete", None)  # fmt: skip
     assert content["started"] <= content["finished"]
     assert {"cpu", "cores", "gpu", "system", "memory_gb"} <= content["machine"].keys()
     kept = {"versions", "threads", "tf32", "cudnn_benchmark", "memory_kept", "gc_disabled", "governor"}

@@ -1,0 +1,108 @@
+"""Several processes a condition: how they share the samples, and what their spread does to verdicts."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from bench.holm import holm
+from bench.latency.between_processes import SPREAD, Processes, beyond_processes, processes_of
+from bench.latency.compare import compare
+from bench.latency.compare_rule import verdict
+from bench.latency.effect import effect
+from tests.bench.test_compare import record, row
+from tests.conftest import read_json
+
+PAIRS, ROWS, EACH = 200, 4, 9
+
+
+def series(rng, processes, factor=1.0, spread=SPREAD, noise=0.01):
+    """Return samples of several processes that are apart by chance, and how many each took."""
+    levels = np.repeat(rng.normal(0, spread, processes), EACH)
+    return factor * 0.02 * np.exp(levels + rng.normal(0, noise, len(levels))), [EACH] * processes
+
+
+def told(rng, processes, factor=1.0, rounds=False):
+    """Return the verdicts of a pair of files of several rows."""
+    found = []
+    for _ in range(ROWS):
+        (base, counts), (new, _) = series(rng, processes), series(rng, processes, factor)
+        sides = Processes(processes_of(base, counts), processes_of(new, counts), rounds)
+        found.append(beyond_processes(effect(base, new), sides))
+    corrected = holm([one.p for one in found])
+    return {verdict(one, p) for one, p in zip(found, corrected, strict=True)}
+
+
+@pytest.mark.parametrize("processes", [1, 3, 6])
+def test_processes_of_one_code_are_seldom_called_different(processes):
+    rng = np.random.default_rng(processes)
+    different = sum(bool(told(rng, processes) & {"slower", "faster"}) for _ in range(PAIRS))
+    assert different <= 0.02 * PAIRS
+
+
+def test_five_percent_are_found_in_turn():
+    rng = np.random.default_rng(0)
+    found = [effect_in_turn(rng, 1.05) for _ in range(PAIRS)]
+    assert Counter(verdict(one, one.p) for one in found)["slower"] >= 0.95 * PAIRS
+
+
+def effect_in_turn(rng, factor):
+    """Return the effect in three rounds that are as far apart as a fifth."""
+    drift = np.repeat(rng.normal(0, 0.2, 3), 2 * EACH)
+    (base, counts), (new, _) = series(rng, 6), series(rng, 6, factor)
+    base, new = base * np.exp(drift), new * np.exp(drift)
+    sides = Processes(processes_of(base, counts), processes_of(new, counts), rounds=True)
+    rounds = np.repeat(np.arange(3), 2 * EACH)
+    return beyond_processes(effect(base, new, rounds, rounds), sides)
+
+
+def test_one_process_in_a_spell_of_load_alarms_nobody():
+    rng = np.random.default_rng(1)
+    (base, counts), (new, _) = series(rng, 3), series(rng, 3)
+    new[:EACH] *= 1.35
+    sides = Processes(processes_of(base, counts), processes_of(new, counts))
+    found = beyond_processes(effect(base, new), sides)
+    assert verdict(found, found.p) == "can't tell"
+
+
+def test_against_the_textbook():
+    """With many processes the moderated test is nearly Student's."""
+    from scipy.stats import ttest_ind
+
+    rng = np.random.default_rng(2)
+    (base, counts), (new, _) = series(rng, 200, spread=0.05), series(rng, 200, 1.01, spread=0.05)
+    base_levels, new_levels = processes_of(base, counts), processes_of(new, counts)
+    found = effect(base, new)
+    ours = beyond_processes(found, Processes(base_levels, new_levels))
+    student = ttest_ind(new_levels, base_levels)
+    theirs = student.confidence_interval(0.95)
+    assert np.log(ours.high) - np.log(ours.low) == pytest.approx(theirs.high - theirs.low, rel=0.05)
+
+
+def test_the_comparison_says_what_hinders_it():
+    base, new = row(processes=[50]), row(seed=1, factor=1.06, processes=[50])
+    (found,) = compare(record(base), record(new)).rows
+    assert (found.verdict, found.hindered_by, found.more) == ("can't tell", "processes", None)
+    (found,) = compare(record(base), record(row(seed=1, factor=1.2, processes=[50]))).rows
+    assert (found.verdict, found.hindered_by) == ("slower", None)
+
+
+def test_processes_share_the_samples(sambench, image_folder, tmp_path):
+    out = tmp_path / "latency.json"
+    asked = ("latency", "--models", "sleeping", "--data", image_folder, "--stages", "decode_box8", "--device", "cpu")
+    done = sambench(*asked, "--samples", 10, "--processes", 3, "--out", out)
+    assert done.returncode == 0, done.stderr
+    (found,) = read_json(out)["rows"]
+    assert found["processes"] == [4, 4, 4]
+    assert len(found["samples"]) == 12
+
+
+def test_what_takes_long_is_measured_in_one_process(sambench, image_folder, tmp_path):
+    out = tmp_path / "latency.json"
+    asked = ("latency", "--models", "sleeping", "--data", image_folder, "--stages", "encode", "--device", "cpu")
+    done = sambench(*asked, "--samples", 18, "--seconds", 0.3, "--processes", 3, "--out", out)
+    assert done.returncode == 0, done.stderr
+    (found,) = read_json(out)["rows"]
+    assert found["processes"] == [5]
