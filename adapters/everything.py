@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +59,8 @@ class Proposals:
         boxes: (P, 4) float32, x0 y0 x1 y1 of the masks' outermost pixels, or of the detector.
         scores: (P,) float32 by which they are ranked: the mean of predicted IoU and stability score (SAM paper,
             appendix D), or a detector's confidence.
-        predicted_iou, stability: (P,) float32, NaN for detectors.
-        points: (P, 2) float64, the grid point each came from, x y in pixels, NaN for detectors.
+        predicted_iou, stability: (P,) float32, NaN where there is none.
+        points: (P, 2) float64, the point each came from, x y in pixels, NaN for detectors.
     """
 
     rles: list[RLE]
@@ -72,6 +72,13 @@ class Proposals:
 
     def __len__(self) -> int:
         return len(self.rles)
+
+
+class Boxes(NamedTuple):
+    """K boxes of what a detector found: (K, 4) x0 y0 x1 y1 in pixels, (K,) confidence."""
+
+    boxes: NDArray[np.floating]
+    confidence: NDArray[np.floating]
 
 
 def point_grid(points_per_side: int, image_size: tuple[int, int]) -> NDArray[np.float64]:

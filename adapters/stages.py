@@ -17,7 +17,7 @@ def stage(name: str, prompts: int = 0, wait: Callable[[], None] | None = None) -
     """Mark the block as one stage of an adapter's work. Costs nothing when nobody listens.
 
     Args:
-        name: preprocess, encode, decode, postprocess or everything.
+        name: preprocess, encode, decode, postprocess, everything or ground.
         prompts: how many prompts the stage works on.
         wait: returns when the device has finished what it was given; called before both clock readings.
     """
@@ -32,6 +32,16 @@ def stage(name: str, prompts: int = 0, wait: Callable[[], None] | None = None) -
     if wait is not None:
         wait()
     listener(name, prompts, time.perf_counter() - start)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Let nobody hear the stages within the block: their time belongs to the stage around it."""
+    token = _listener.set(None)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from adapters.errors import InputError, unknown
 from bench.metrics.mean_iou import SIZES, Average
 from bench.metrics.paired import Difference, paired
 from bench.protocols import Protocol
-from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, DETECTOR_BOX, group_of
+from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, EVERYTHING, group_of, takes_detections
 from bench.report.read import Run
 from bench.runs.plan import DatasetIdentity, DetectionsIdentity, ModelIdentity
 
@@ -53,7 +53,7 @@ class Entry:
 class Study:
     """Attributes:
     data, protocol: what its numbers belong to.
-    boxes: whose boxes were asked in detector_box.
+    boxes: whose boxes of a file were asked.
     entries: the models.
     results: the columns of COLUMNS, one row a number.
     """
@@ -178,7 +178,7 @@ def _study(members: Sequence[tuple[Run, Protocol]], entries: dict[int, list[Entr
     frames = []
     boxes: DetectionsIdentity | None = None
     for run, protocol in members:
-        if run.plan.detections is not None and DETECTOR_BOX in run.plan.tasks:
+        if run.plan.detections is not None and any(takes_detections(protocol, task) for task in run.plan.tasks):
             if boxes is not None and boxes.digest != run.plan.detections.digest:
                 raise InputError(f"{run.folder} was asked with boxes of {run.plan.detections.name}, another run with"
                                  f" {boxes.name}: they don't belong in one column")  # fmt: skip
@@ -192,6 +192,10 @@ def _study(members: Sequence[tuple[Run, Protocol]], entries: dict[int, list[Entr
                 raise InputError(f"{own[entry.key].run.folder} and {run.folder} both hold {name}: leave one out")
             own[entry.key] = entry
             frames.append(_results(run, protocol, entry))
+    finders = {run.plan.boxes_of(protocol, EVERYTHING) for run, protocol in members if EVERYTHING in run.plan.tasks}
+    if len(finders) > 1:
+        both = " and ".join(sorted(finders))
+        raise InputError(f"{members[0][1].name} was run with boxes of {both}: they don't belong in one column")
     results = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
     run, protocol = members[0]
     return Study(run.plan.dataset, protocol, boxes, list(own.values()), results)
@@ -199,9 +203,9 @@ def _study(members: Sequence[tuple[Run, Protocol]], entries: dict[int, list[Entr
 
 def _results(run: Run, protocol: Protocol, entry: Entry) -> pd.DataFrame:
     rows = run.results.table
-    identity = rows["protocol"].str.partition(";")
-    own = rows[(identity[0] == protocol.identity) & (rows["model"] == entry.identity.name)].copy()
-    own["replaced"] = identity[2].loc[own.index].str.removeprefix("replaced: ").fillna("")
+    identity = rows["protocol"].str.partition(";")[0]
+    own = rows[(identity == protocol.identity) & (rows["model"] == entry.identity.name)].copy()
+    own["replaced"] = own["protocol"].str.extract(r";replaced: (.*)", expand=False).fillna("")
     return own.assign(label=entry.label, device=entry.device, dtype=entry.dtype)[COLUMNS]
 
 

@@ -12,14 +12,16 @@ from rich.table import Table
 
 from bench.protocols.tasks import GROUPS, group_of, number_of
 from bench.report.console import console
+from bench.report.ways import most_recall, ways
 
 MASKS = {"_single": "single", "_oracle": "oracle"}
 SELECTED = {"score": "best score", "single": "single", "stability": "most stable", "box_iou": "most like the box",
             "oracle": "oracle"}  # fmt: skip
 AVERAGES = {"instance": "instances", "image": "images", "category": "categories"}
 PRECISION = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
-STAGES = ("load", "preprocess", "encode", "decode", "postprocess", "everything")
-EACH = {"decode": "prompt", "postprocess": "mask", "encode": "image", "preprocess": "image", "everything": "image"}
+STAGES = ("load", "preprocess", "encode", "ground", "decode", "postprocess")
+EACH = {"decode": "prompt", "postprocess": "mask", "encode": "image", "preprocess": "image",
+        "ground": "image"}  # fmt: skip
 
 
 def print_run(folder: Path) -> None:
@@ -40,6 +42,9 @@ def _tables(plan: dict[str, Any], results: pd.DataFrame, latency: pd.DataFrame) 
     for protocol in plan["protocols"]:
         own = results[results["protocol"].str.startswith(f"{protocol['name']}/")]
         yield from _tables_of(plan, protocol, own)
+    by_way = ways(results, latency)
+    if len(by_way):
+        yield _ways_table(by_way)
     yield _latency_table(plan, latency)
 
 
@@ -63,6 +68,7 @@ def _tables_of(plan: dict[str, Any], protocol: dict[str, Any], results: pd.DataF
     for task, metrics, title in (
         ("detector_box", PRECISION, "AP of masks from a detector's boxes (%)"),
         ("everything", _recalls(protocol), "class-agnostic AR of everything mode (%)"),
+        ("words", PRECISION, "AP of masks of what the categories' names find (%)"),
     ):
         if task in tasks:
             yield _metric_table(plan, results, {metric: (task, metric) for metric in metrics}, f"{title}, {named}")
@@ -99,8 +105,24 @@ def _metric_table(
     return table
 
 
+def _ways_table(frame: pd.DataFrame) -> Table:
+    """Everything mode's cost beside what it finds, one row for each model and protocol."""
+    recall = most_recall(frame)
+    title = "everything: what it takes and what it finds"
+    headers = (f"AR@{recall.removeprefix('ar')} (%)", "proposals\nan image", "s an image", "objects\na second")
+    table = Table("model", "protocol", "boxes of", *headers, title=title)
+    for row in frame.to_dict("records"):
+        numbers = (row[recall], row["proposals"], row["seconds"], row["found"])
+        cells = [f"{value:.{digits}f}" for value, digits in zip(numbers, (2, 0, 2, 2), strict=True)]
+        table.add_row(row["model"], row["protocol"], row["boxes"] or "-", *cells)
+    return table
+
+
 def _latency_table(plan: dict[str, Any], latency: pd.DataFrame) -> Table:
-    """Medians; a stage that works on prompts or masks is shown for each of them."""
+    """Medians; a stage that works on prompts or masks is shown for each of them.
+
+    Everything mode's are in a table of their own, told apart by protocol.
+    """
     stages = [stage for stage in STAGES if (latency["stage"] == stage).any()]
     headers = [
         f"{stage}\nms an {EACH[stage]}"
@@ -155,6 +177,8 @@ def _footnotes(record: dict[str, Any]) -> Iterator[str]:
     if plan["detections"]:
         boxes = plan["detections"]
         yield f"boxes: {boxes['name']}, {boxes['boxes']} taken, sha256 {boxes['digest'][:12]}"
+    for own in plan.get("detectors", ()):
+        yield f"boxes: of {own['name']}, weights {own['short_weights']}{'' if own['official'] else ', NOT official'}"
     yield f"conditions: {plan['conditions']['summary']}"
     yield "brackets: 95 % bootstrap interval over images"
     for model in plan["models"]:

@@ -1,25 +1,30 @@
-"""Answers that are kept as masks: from a detector's boxes, for everything in an image, for pairs of clicks."""
+"""Answers that are kept as masks: for a detector's boxes, everything in an image, words, pairs of clicks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adapters.adapter import Candidates
-from adapters.everything import RLE, EverythingSettings
+from adapters.adapter import Adapter, Candidates
+from adapters.everything import RLE, Boxes
 from adapters.prompts import BACKGROUND, FOREGROUND, Prompts
+from adapters.prompts import Words as Phrases
 from adapters.rle import encode_masks
+from adapters.stages import stage, unheard
 from bench.datasets import Image
 from bench.protocols import Protocol
-from bench.protocols.knobs import AveragePrecision, Everything
+from bench.protocols.knobs import AveragePrecision, Words
 from bench.protocols.pairs import draw_pairs
 from bench.protocols.selection import rule, select
 from bench.runs.detections import DetectorBox
 from bench.runs.session import AT_ONCE, Answers, Session
+from bench.ways import finder, way
 
 Detection = dict[str, Any]
 
@@ -49,18 +54,26 @@ def by_detector(
     return results
 
 
-def everything(session: Session, image: Image, rules: Everything, resize: Any) -> list[Detection]:
-    """Return everything that a model finds in an image, COCO results format, one category."""
-    settings = EverythingSettings(
-        points_per_side=rules.points_per_side,
-        predicted_iou=rules.predicted_iou,
-        stability=rules.stability,
-        box_nms=rules.box_nms,
-        confidence=rules.confidence,
-        detector_nms=rules.detector_nms,
-        max_detections=rules.max_detections,
-    )
-    proposals = session.adapter.everything(session.embedding(resize), settings)
+def everything(
+    session: Session,
+    image: Image,
+    protocol: Protocol,
+    resize: Any,
+    boxes: Sequence[DetectorBox],
+    detectors: Mapping[str, Adapter],
+) -> list[Detection]:
+    """Return everything that a model finds in an image, COCO results format, one category.
+
+    All but encoding the image is one stage, named after the protocol: several in one run are told apart.
+    """
+    rules = protocol.everything
+    assert rules is not None
+    given = Boxes(np.array([found.box for found in boxes]).reshape(-1, 4), np.array([found.score for found in boxes]))
+    segment = way(rules, finder(rules, given, detectors))
+    adapter = session.adapter.resizing(resize)
+    embedding = copy(session.embedding(resize))  # what a decoder keeps with it mustn't spare another protocol time
+    with stage(f"everything/{protocol.name}", wait=adapter.wait), unheard():
+        proposals = segment(adapter, session.pixels, embedding)
     scores = proposals.scores
     if rules.rank == "predicted_iou" and not np.isnan(proposals.predicted_iou).any():
         scores = proposals.predicted_iou
@@ -68,6 +81,29 @@ def everything(session: Session, image: Image, rules: Everything, resize: Any) -
         {"image_id": image.id, "category_id": 1, "score": float(score), "segmentation": rle}
         for rle, score in zip(proposals.rles, scores, strict=True)
     ]
+
+
+def by_words(
+    session: Session, image: Image, categories: Mapping[int, str], rules: Words, resize: Any
+) -> list[Detection]:
+    """Return what the categories' names find, COCO results format."""
+    ids = sorted(categories)
+    phrases = Phrases.from_phrases([categories[category].replace("_", " ") for category in ids])
+    own = session.adapter.grounding
+    settings = replace(own, max_detections=min(rules.max_detections, own.max_detections or rules.max_detections))
+    if rules.threshold != "own":
+        settings = replace(settings, threshold=rules.threshold)
+    found = session.adapter.ground(session.embedding(resize), phrases, settings)
+    assert found.rles is not None
+    results = []
+    for (x0, y0, x1, y1), score, phrase, rle in zip(
+        found.boxes.tolist(), found.scores.tolist(), found.phrases, found.rles, strict=True
+    ):
+        result = {"image_id": image.id, "category_id": ids[phrase], "score": score, "segmentation": rle}
+        if rules.detection_area == "box":
+            result["bbox"] = [x0, y0, x1 - x0, y1 - y0]
+        results.append(result)
+    return results
 
 
 def by_pairs(

@@ -2,7 +2,7 @@
 
 import time
 
-from adapters.stages import listening, stage
+from adapters.stages import listening, stage, unheard
 
 
 def test_a_stage_is_timed_within_the_block_that_listens():
@@ -26,3 +26,13 @@ def test_the_device_is_waited_for_before_both_readings():
     with stage("encode", wait=lambda: waits.append("unheard")):
         pass
     assert "unheard" not in waits
+
+
+def test_what_is_within_may_belong_to_the_stage_around_it():
+    heard = []
+    with listening(lambda *event: heard.append(event[0])):
+        with stage("everything"), unheard(), stage("decode"):
+            pass
+        with stage("encode"):
+            pass
+    assert heard == ["everything", "encode"]

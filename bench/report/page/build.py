@@ -18,7 +18,7 @@ from bench.report.choose import Choice
 from bench.report.costs import Costs
 from bench.report.page.answers import answers, front_words
 from bench.report.page.conditions import conditions
-from bench.report.page.figures import distribution, first_of, likeness, proposals, stages, trade_off
+from bench.report.page.figures import distribution, first_of, likeness, proposals, stages, trade_off, ways
 from bench.report.page.gallery import Gallery
 from bench.report.page.parts import Figure
 from bench.report.page.published import other_rules, same_rules
@@ -77,7 +77,7 @@ def page(content: Content) -> str:
         stages=stages(main, costs),
         distributions=_kept(distribution(main, one) for one in tasks),
         likeness=_kept(likeness(main, one) for one in tasks[:1]),
-        everything=_kept(segmented),
+        everything=_kept([*segmented, ways(content.runs, main)]),
         gallery=content.gallery,
         same=same_rules(main) if main.data.comparable else [],
         others=others,

@@ -13,7 +13,10 @@ from bench.report.costs import BAR_STAGES, WORDS, Costs
 from bench.report.leaderboard import main_metric
 from bench.report.measures import measure
 from bench.report.page.parts import Figure, figure, listed
+from bench.report.read import Run
 from bench.report.study import Study
+from bench.report.ways import most_recall
+from bench.report.ways import ways as ways_of
 
 FIRST_MASK, ALL_MASKS = "end_to_end_ms", "everything_ms"
 STAGE_WORDS = {"preprocess_ms": "preprocess", "encode_ms": "encode", "decode_ms": "decode", "postprocess_ms": "to size"}
@@ -129,6 +132,37 @@ def proposals(study: Study) -> Figure | None:
         lambda width: plots.recall_proposals(frame, study.labels, width),
         frame,
         "Class-agnostic average recall over IoU 50 to 95 %; bars are 95 % intervals.",
+    )
+
+
+def ways(runs: Sequence[Run], study: Study) -> Figure | None:
+    """Return recall against time of all ways to segment everything on a study's data; None for fewer than two."""
+    alike = [run for run in runs if run.plan.dataset.digest == study.data.digest]
+    frames = [ways_of(run.results.table, run.results.latency) for run in alike]
+    frame = pd.concat([own for own in frames if len(own)] or [pd.DataFrame(columns=["seconds"])], ignore_index=True)
+    frame = frame[frame["seconds"].notna()]
+    if len(frame) < 2:
+        return None
+    recall = most_recall(frame)
+    models = frame["model"].nunique() > 1
+    places = pd.DataFrame({
+        "label": [f"{row.model}, {row.protocol}" if models else row.protocol for row in frame.itertuples()],
+        "x": frame["seconds"], "x_low": frame["low"], "x_high": frame["high"],
+        "y": frame[recall], "y_low": frame[f"{recall}_low"], "y_high": frame[f"{recall}_high"],
+        "boxes": frame["boxes"], "proposals": frame["proposals"], "objects_a_second": frame["found"],
+    })  # fmt: skip
+    shown = "; ".join(
+        f"{row['label']}: {row['y']:.1f} % in {row['x']:.2f} s, {row['objects_a_second']:.2g} objects a second"
+        for row in places.to_dict("records")
+    )
+    y_label = f"AR@{recall.removeprefix('ar')}, %"
+    return figure(
+        "ways",
+        "Everything: who finds more objects a second",
+        f"{y_label}, against time of an image. {shown}.",
+        lambda width: plots.accuracy_latency(places, "time of an image, s", y_label, width=width),
+        places,
+        f"Encoding included; boxes of a file come without the time to find them. {shown}.",
     )
 
 

@@ -13,7 +13,7 @@ from bench.papers.run_results import Measured
 from bench.papers.table import tables
 from bench.protocols import protocol, protocol_names
 from bench.protocols.difference import difference
-from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, DETECTOR_BOX, EVERYTHING, NOC, PAIR, group_of
+from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, DETECTOR_BOX, EVERYTHING, NOC, PAIR, WORDS, group_of
 from bench.report.study import Entry, Study
 
 SECTIONS = {
@@ -24,6 +24,7 @@ SECTIONS = {
     PAIR: ("masks", "pairs", "resize"),
     DETECTOR_BOX: ("average_precision", "resize"),
     EVERYTHING: ("everything", "resize"),
+    WORDS: ("words",),
 }
 """The knobs that a task's number depends on."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from bench.protocols.tasks import DETECTOR_BOX, EVERYTHING, NOC, group_of, number_of
+from bench.protocols.tasks import DETECTOR_BOX, EVERYTHING, NOC, WORDS, group_of, number_of
 from bench.report.choice_text import metric_words, task_words
 from bench.report.leaderboard import main_metric
 from bench.report.page.parts import Cell, Table, csv_address
@@ -57,7 +57,7 @@ def _table(study: Study, task: str, reference: str) -> Table:
 
 def _metrics(study: Study, task: str) -> list[str]:
     group = group_of(task)
-    if group == DETECTOR_BOX:
+    if group in (DETECTOR_BOX, WORDS):
         return ["ap", "ap50", "ap75", *(f"ap{size}" for size in SIZES)]
     if group == NOC:
         return [f"noc{number_of(task)}", f"failures{number_of(task)}"]
