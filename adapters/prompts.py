@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +102,53 @@ class Prompts:
             beyond = (self.points < 0).any(-1) | (self.points[..., 0] > width) | (self.points[..., 1] > height)
             for row, click in np.argwhere(beyond & (self.labels != PADDING)):
                 raise InputError(f"point {self.points[row, click].tolist()} of prompt {row} lies outside {size}")
+
+
+@dataclass(frozen=True)
+class Words:
+    """Phrases whose objects are asked for in an image: "a dog", "traffic light".
+
+    They are a question of their own, and no :class:`Prompts`: how many masks answer them isn't known before, and one
+    look at the image answers all of them together.
+
+    Attributes:
+        phrases: without white space around them, otherwise as given; each family writes them as it was trained to.
+
+    Raises:
+        InputError: where there is no phrase, or one is empty or isn't text.
+    """
+
+    phrases: tuple[str, ...]
+
+    @classmethod
+    def from_phrases(cls, phrases: Sequence[str]) -> Words:
+        """Return words of phrases, such as a data set's category names."""
+        if isinstance(phrases, str):
+            raise InputError("words: a list of phrases needed; for a text, Words.from_caption")
+        return cls(tuple(phrases))
+
+    @classmethod
+    def from_caption(cls, caption: str) -> Words:
+        """Return words of a text whose phrases are separated by full stops: "a dog. a cat"."""
+        return cls(tuple(phrase for phrase in caption.split(".") if phrase.strip()))
+
+    def __post_init__(self) -> None:
+        if not self.phrases:
+            raise InputError("words: no phrase is given: phrases such as 'a dog', separated by full stops in a text")
+        for number, phrase in enumerate(self.phrases):
+            if not isinstance(phrase, str) or not _is_unicode(phrase):
+                raise InputError(f"words: phrase {number} isn't text")
+            if not phrase.strip():
+                raise InputError(f"words: phrase {number} is empty")
+        object.__setattr__(self, "phrases", tuple(" ".join(phrase.split()) for phrase in self.phrases))
+
+    def __len__(self) -> int:
+        return len(self.phrases)
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text is Unicode: what a terminal couldn't decode stands in it as a lone surrogate."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _array(name: str, values: ArrayLike) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ def form(trial: Trial) -> None:
         if not isinstance(candidates, Candidates):
             raise WrongError(f"{kind}: decode returned {type(candidates).__name__}, Candidates needed")
         _check_scores(trial, kind, candidates, len(prompts))
-        _check_columns(trial, kind, candidates)
+        _check_columns(trial, kind, candidates, len(prompts))
         _check_masks(trial, kind, candidates, len(prompts))
 
 
@@ -58,9 +58,9 @@ def order_is_kept(trial: Trial) -> None:
         shuffled = ask(trial.adapter, trial.embedding, _taken(prompts, SHUFFLED))
         _same(trial, shuffled, trial.answers[kind][SHUFFLED], f"{kind}: the same prompts in another order")
         candidates = trial.adapter.decode(trial.embedding, prompts)
-        columns = np.full(3, candidates.single)
+        columns = candidates.singles()[SHUFFLED]
         some = candidates.masks(columns, np.array(SHUFFLED))
-        if not np.array_equal(some, trial.answers[kind].masks[SHUFFLED, candidates.single]):
+        if not np.array_equal(some, trial.answers[kind].masks[SHUFFLED, columns]):
             raise WrongError(f"{kind}: masks(columns, rows) aren't in the order of rows")
 
 
@@ -138,10 +138,14 @@ def _check_scores(trial: Trial, kind: str, candidates: Candidates, count: int) -
         raise WrongError(f"{kind}: the card says it makes no scores, but there are some")
 
 
-def _check_columns(trial: Trial, kind: str, candidates: Candidates) -> None:
+def _check_columns(trial: Trial, kind: str, candidates: Candidates, count: int) -> None:
     masks = trial.card.masks
-    if not 0 <= candidates.single < masks:
-        raise WrongError(f"{kind}: single is column {candidates.single} of {masks}")
+    singles = candidates.singles()
+    if singles.shape != (count,):
+        raise WrongError(f"{kind}: singles() has shape {singles.shape}, {(count,)} needed")
+    for column in singles:
+        if not 0 <= column < masks:
+            raise WrongError(f"{kind}: single is column {column} of {masks}")
     if not len(range(*candidates.multimask.indices(masks))):
         raise WrongError(f"{kind}: multimask {candidates.multimask} leaves none of {masks} columns to choose among")
 

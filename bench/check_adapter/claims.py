@@ -6,7 +6,7 @@ import numpy as np
 
 from adapters.adapter import Adapter, Embedding
 from adapters.errors import InputError
-from adapters.prompts import BACKGROUND, FOREGROUND, LOGITS, Prompts
+from adapters.prompts import BACKGROUND, FOREGROUND, LOGITS, Prompts, Words
 from bench.check_adapter.trial import Trial, WrongError
 
 NEEDS = {"negative": ("point",), "box_point": ("box", "point")}
@@ -15,12 +15,12 @@ NEEDS = {"negative": ("point",), "box_point": ("box", "point")}
 def card_agrees_with_itself(trial: Trial) -> None:
     """A declared kind of prompt must come with those it is made of."""
     card = trial.card
-    if not {"box", "point"} & card.prompts:
-        raise WrongError("prompts: neither box nor point is declared, so nothing can be asked")
+    if not {"box", "point", "text"} & card.prompts:
+        raise WrongError("prompts: neither box nor point nor text is declared, so nothing can be asked")
     for kind, needed in NEEDS.items():
         if kind in card.prompts and not set(needed) <= card.prompts:
             raise WrongError(f"prompts: {kind} needs {' and '.join(needed)} as well")
-    if card.masks < 1:
+    if card.masks < (0 if card.prompts == {"text"} else 1):
         raise WrongError(f"masks: {card.masks} given, at least 1 needed")
 
 
@@ -39,7 +39,7 @@ def it_loads(trial: Trial) -> None:
 def parameters_are_the_cards(trial: Trial) -> None:
     """parameters() must return what the card says."""
     held = trial.adapter.parameters()
-    if held != trial.card.parameters:
+    if trial.card.parameters is not None and held != trial.card.parameters:
         raise WrongError(f"the card says {trial.card.parameters} parameters, parameters() returns {held}")
 
 
@@ -55,6 +55,8 @@ def what_it_cannot_take_is_refused(trial: Trial) -> None:
     adapter, card, embedding = trial.adapter, trial.card, trial.embedding
     for what, prompts in _undeclared(trial).items():
         _refused(what, lambda: adapter.decode(embedding, prompts), card.name)  # noqa: B023
+    if "text" not in card.prompts:
+        _refused("words", lambda: adapter.ground(embedding, Words.from_caption("a dog")), card.name)
     if not card.everything:
         _refused("everything mode", lambda: adapter.everything(embedding), card.name)
     _refused("an image of floats", lambda: adapter.encode(trial.scene.pixels.astype(np.float32)))

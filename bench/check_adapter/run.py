@@ -9,10 +9,12 @@ from typing import Literal
 from adapters.adapter import Adapter
 from adapters.cards import ModelCard
 from adapters.errors import InputError
-from bench.check_adapter import answers, claims, frame, modes
+from bench.check_adapter import answers, claims, frame, modes, words
 from bench.check_adapter.trial import NotShownError, Trial, WrongError
 
-CHECKS: tuple[tuple[str, Callable[[Trial], None]], ...] = (
+Checks = tuple[tuple[str, Callable[[Trial], None]], ...]
+
+CLAIMS: Checks = (
     ("the card agrees with itself", claims.card_agrees_with_itself),
     ("it loads", claims.it_loads),
     ("the card's number of parameters", claims.parameters_are_the_cards),
@@ -20,6 +22,8 @@ CHECKS: tuple[tuple[str, Callable[[Trial], None]], ...] = (
     ("images are encoded", claims.encoding),
     ("stages are marked", claims.stages_are_marked),
     ("what it can't take is refused by name", claims.what_it_cannot_take_is_refused),
+)
+PROMPTED: Checks = (
     ("shapes, types, scores and number of masks", answers.form),
     ("stability scores", answers.stability_scores),
     ("inputs are not written to", answers.inputs_are_not_written_to),
@@ -34,6 +38,8 @@ CHECKS: tuple[tuple[str, Callable[[Trial], None]], ...] = (
     ("everything mode", modes.everything_mode),
     ("other ways of resizing", modes.resizing),
 )
+WORDS: Checks = (("words", words.words),)
+CHECKS = CLAIMS + PROMPTED + WORDS
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def check(card: ModelCard, load: Callable[[], Adapter]) -> Iterator[Finding]:
         InputError: where the model can't be loaded for a reason that isn't its adapter's: no checkpoint, no device.
     """
     trial = Trial(card, load)
-    for name, one in CHECKS:
+    for name, one in CHECKS if {"box", "point"} & card.prompts else CLAIMS + WORDS:
         try:
             one(trial)
         except WrongError as error:

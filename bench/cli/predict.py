@@ -16,7 +16,14 @@ def predict(
     point: Annotated[list[str] | None, typer.Option(help="x,y on the object; may be given several times.")] = None,
     negative: Annotated[list[str] | None, typer.Option(help="x,y beside the object; several times too.")] = None,
     box: Annotated[str | None, typer.Option(help="x0,y0,x1,y1 around the object.")] = None,
+    text: Annotated[str | None, typer.Option(help="What to find, such as 'a dog. a cat'.")] = None,
     everything: Annotated[bool, typer.Option("--everything", help="Segment all there is.")] = False,
+    protocol: Annotated[
+        str | None, typer.Option(help="By whose rules everything is asked for: such as proposals-hierarchical.")
+    ] = None,
+    detections: Annotated[
+        Path | None, typer.Option(help="A detector's boxes in COCO's results format, for rules that ask by them.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where pictures, masks and COCO's JSON go.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dtype: Annotated[str, typer.Option(help="fp32, or bf16 or fp16 autocast.")] = "fp32",
@@ -36,13 +43,15 @@ def predict(
     from bench.cli.asked import model_names, model_weights, split
     from bench.conditions import prepare
     from bench.predict import folder, show
+    from bench.predict.everything import how as asked_how
     from bench.predict.outcome import Asked, ask_all, files
     from bench.predict.picture import read_picture
     from bench.predict.request import parse, takeable
     from bench.report.console import console
 
-    request = parse(point or [], negative or [], box, everything)
-    asked = [Asked(card(name), *takeable(card(name), request)) for name in model_names(split(models))]
+    request = parse(point or [], negative or [], box, everything, text)
+    how = asked_how(everything, protocol, detections)
+    asked = [Asked(card(name), *takeable(card(name), request, how.way)) for name in model_names(split(models))]
     if not any(one.takes for one in asked):
         raise InputError("; ".join(why for one in asked for why in one.refused))
     out = out or Path("predictions") / image.stem
@@ -51,10 +60,9 @@ def predict(
     if request.prompts is not None:
         request.prompts.check_inside(*picture.size)
     conditions = prepare(device, dtype)
-    takers = [one.card.name for one in asked if one.takes]
-    outcome = ask_all(
-        picture, request, asked, model_weights(takers, weights or [], fetch, allow_unknown_hash), conditions
-    )
+    held = dict.fromkeys([*(one.card.name for one in asked if one.takes), *how.detectors])
+    chosen = model_weights(list(held), weights or [], fetch, allow_unknown_hash)
+    outcome = ask_all(picture, request, asked, chosen, conditions, how)
     folder.write(out, files(outcome, request), outcome.record)
     console().print(show.table(outcome.record["models"]))
     for line in [

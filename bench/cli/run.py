@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bench.runs.detections import Detections
     from bench.runs.plan import Plan
 
+DEFAULT = "efficientvit"
+
 
 def run(
     models: Annotated[str, typer.Option(help="Names, separated by commas, or all.")] = "mobile_sam,grabcut",
@@ -28,11 +30,15 @@ def run(
     ] = SAMPLE,
     tasks: Annotated[
         str,
-        typer.Option(help="box, box_click, click, noc, pair, detector_box, everything, separated by commas."),
+        typer.Option(help="box, box_click, click, noc, pair, detector_box, everything, words, separated by commas."),
     ] = "box,click",
     protocol: Annotated[
-        str, typer.Option(help="By which rules: names or TOML files, separated by commas; they share one encoding.")
-    ] = "efficientvit",
+        str | None,
+        typer.Option(
+            help="By which rules: names or TOML files, separated by commas; they share one encoding.",
+            show_default="efficientvit; words for words",
+        ),
+    ] = None,
     detections: Annotated[Path | None, typer.Option(help="A detector's boxes in COCO's results format.")] = None,
     limit: Annotated[int | None, typer.Option(help="The first N images alone.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -58,7 +64,7 @@ def run(
         split(models),
         data,
         split(tasks),
-        split(protocol),
+        _default_protocols(split(tasks)) if protocol is None else split(protocol),
         detections,
         limit,
         device,
@@ -105,18 +111,27 @@ def run_folder(
     check_asked(tasks, rules)
     conditions = prepare(device, dtype)
     dataset = _dataset(data, limit)
-    boxes = _detections(detections, data, tasks, dataset, keep_going)
+    boxes = _detections(detections, data, tasks, rules, dataset, keep_going)
     if not keep_going:
         check_annotations(dataset)
         check_images(dataset)
-    chosen = model_weights(names, weights, fetch, allow_unknown_hash)
-    plan = make_plan(chosen, dataset, rules, tasks, boxes, conditions)
+    finders = _detectors(rules, tasks)
+    chosen = model_weights(list(dict.fromkeys([*names, *finders])), weights, fetch, allow_unknown_hash)
+    asked, finding = ({name: chosen[name] for name in some} for some in (names, finders))
+    plan = make_plan(asked, dataset, rules, tasks, boxes, conditions, finding)
     folder = RunFolder(out or Path("runs") / f"{dataset.name}-{_digest(plan)}")
     folder.check_free_for(plan)
     _check_loadable(chosen, conditions.device)
     with _progress(plan) as on_images:
         execute(plan, dataset, chosen, boxes, folder, keep_going, on_images)
     return folder.path
+
+
+def _default_protocols(tasks: Sequence[str]) -> list[str]:
+    """Return by which rules tasks are done where none are named: no other preset has words."""
+    if "words" not in tasks:
+        return [DEFAULT]
+    return ["words"] if set(tasks) == {"words"} else [DEFAULT, "words"]
 
 
 def _protocols(names: Sequence[str]) -> list[Protocol]:
@@ -139,26 +154,46 @@ def _dataset(data: str, limit: int | None) -> Dataset:
 
 
 def _detections(
-    file: Path | None, data: str, asked: Sequence[str], dataset: Dataset, keep_going: bool
+    file: Path | None,
+    data: str,
+    asked: Sequence[str],
+    rules: Sequence[Protocol],
+    dataset: Dataset,
+    keep_going: bool,
 ) -> Detections | None:
     """Read the detector's boxes; the drawn scenes bring their own."""
     from bench.datasets.sample import sample_folder
+    from bench.protocols.tasks import expand_tasks, takes_detections
     from bench.runs.detections import read_detections
 
-    if file is None and data == SAMPLE and "detector_box" in asked:
+    taken = any(takes_detections(own, task) for own in rules for task in expand_tasks(asked, own))
+    if file is None and data == SAMPLE and taken:
         file = sample_folder() / "detections.json"
     if file is None:
         return None
     return read_detections(file, dataset, keep_going=keep_going)
 
 
+def _detectors(rules: Sequence[Protocol], asked: Sequence[str]) -> list[str]:
+    """Return the models whose boxes protocols ask by."""
+    from bench.protocols.tasks import detector_of, expand_tasks
+    from bench.ways import check_detector
+
+    found = {detector_of(own, task): own.name for own in rules for task in expand_tasks(asked, own)}
+    named = {name: protocol for name, protocol in found.items() if name is not None}
+    for name, protocol in named.items():
+        check_detector(name, f"{protocol}: everything.boxes")
+    return list(named)
+
+
 def _check_loadable(chosen: dict[str, Weights], device: str) -> None:
     """Find missing extras, and checkpoints that are another model's, before anything is written."""
     import adapters
+    from adapters.checkpoints import RANDOM
 
     for name, weights in chosen.items():
         adapters.family(name)
-        if weights.path is not None and not weights.official:
+        if weights.identity != RANDOM and not weights.official:
             adapters.load(name, weights, device)
 
 

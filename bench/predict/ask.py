@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from adapters.adapter import Adapter, Candidates
 from adapters.errors import InputError
 from adapters.everything import Proposals
+from adapters.grounding import Grounded
+from adapters.prompts import Words
+from adapters.ways.grid import PointGrid
+from adapters.ways.way import Way
 from bench.predict.request import Request
 
 BEST, SINGLE = "best", "single"
@@ -47,21 +51,25 @@ class Answer:
     Attributes:
         masks: of the prompt; none if there was no prompt.
         proposals: of everything mode, None if it wasn't asked.
-        seconds: by stage, of the first call and, but for everything, of the second; encode includes preprocessing.
+        words, found: what was asked by words, and what they found; None if there weren't any.
+        seconds: by stage, of the first call and, for encode and decode, of the second; encode includes preprocessing.
     """
 
     masks: list[Mask] = field(default_factory=list)
     proposals: Proposals | None = None
+    words: Words | None = None
+    found: Grounded | None = None
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
 
-def ask(adapter: Adapter, pixels: NDArray[np.uint8], request: Request) -> Answer:
+def ask(adapter: Adapter, pixels: NDArray[np.uint8], request: Request, way: Way | None = None) -> Answer:
     """Ask a model, timing each stage.
 
     Args:
         adapter: the model.
         pixels: (H, W, 3) uint8 RGB.
         request: what the model takes.
+        way: in which everything is asked for; the automatic mask generator's, if not given.
     """
     answer = Answer()
     for _ in range(CALLS if request.prompts is not None else 1):
@@ -71,14 +79,18 @@ def ask(adapter: Adapter, pixels: NDArray[np.uint8], request: Request) -> Answer
             candidates = _timed(answer, "decode", adapter, lambda: adapter.decode(embedding, prompts))  # noqa: B023
             answer.masks = masks_of(candidates)
     if request.everything:
-        answer.proposals = _timed(answer, "everything", adapter, lambda: adapter.everything(embedding))
+        segment = way or PointGrid()
+        answer.proposals = _timed(answer, "everything", adapter, lambda: segment(adapter, pixels, embedding))
+    if request.words is not None:
+        words = answer.words = request.words
+        answer.found = _timed(answer, "ground", adapter, lambda: adapter.ground(embedding, words))
     return answer
 
 
 def masks_of(candidates: Candidates) -> list[Mask]:
     """Return the best mask of the first prompt and, where it is another one, the single mask."""
     columns = {int(candidates.best()[0]): BEST}
-    columns.setdefault(candidates.single, SINGLE)
+    columns.setdefault(int(candidates.singles()[0]), SINGLE)
     stability = _stability(candidates)
     return [
         Mask(kind, candidates.masks(column)[0], _number(candidates.scores[0, column]), stability[column])

@@ -10,9 +10,11 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 from numpy.typing import NDArray
+from pycocotools import mask as codec
 
 from adapters.everything import Proposals
-from adapters.prompts import FOREGROUND, PADDING, Prompts
+from adapters.grounding import Grounded
+from adapters.prompts import FOREGROUND, PADDING, Prompts, Words
 from bench.predict.ask import BEST, Mask
 from bench.predict.label import label_image
 
@@ -42,6 +44,25 @@ def draw_everything(image: Pixels, proposals: Proposals) -> Pixels:
     colours = np.random.default_rng(0).integers(40, 256, (len(proposals) + 1, 3))
     blended = np.where((labels > 0)[..., None], (1 - OPACITY) * image + OPACITY * colours[labels], image)
     return blended.astype(np.uint8)
+
+
+def draw_found(image: Pixels, found: Grounded, words: Words) -> Pixels:
+    """Return the image with what words found, a colour for each phrase, the best on top: (H, W, 3) uint8 RGB."""
+    colours = np.random.default_rng(0).integers(40, 200, (len(words), 3))
+    drawn, rows = image.copy(), range(len(found))[::-1]
+    for row, rle in reversed(list(enumerate(found.rles or ()))):
+        drawn = _filled(drawn, codec.decode(rle).astype(bool), tuple(colours[found.phrases[row]]))
+    canvas = PIL.Image.fromarray(drawn)
+    pen, font = PIL.ImageDraw.Draw(canvas), PIL.ImageFont.load_default(12 * _pen(image))
+    for row in rows:
+        colour = tuple(colours[found.phrases[row]].tolist())
+        x0, y0, x1, y1 = found.boxes[row].tolist()
+        pen.rectangle((x0, y0, x1, y1), outline=colour, width=2 * _pen(image))
+        told = f"{words.phrases[found.phrases[row]]} {found.scores[row]:.2f}"
+        place = max(x0, 0.0), max(y0, 0.0)
+        pen.rectangle(pen.textbbox(place, told, font=font), fill=colour)
+        pen.text(place, told, fill=LIGHT, font=font)
+    return np.array(canvas)
 
 
 def draw_sheet(panels: Sequence[tuple[str, Pixels]]) -> Pixels:

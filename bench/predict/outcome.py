@@ -17,7 +17,8 @@ from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
 from bench.conditions import Conditions
 from bench.predict.ask import Answer, Mask, ask
-from bench.predict.draw import draw_everything, draw_masks, draw_sheet
+from bench.predict.draw import draw_everything, draw_found, draw_masks, draw_sheet
+from bench.predict.everything import How
 from bench.predict.label import label_image
 from bench.predict.picture import Picture
 from bench.predict.record import coco_results, image_record, model_record
@@ -41,7 +42,8 @@ class Outcome:
 
     Attributes:
         picture: what was asked about.
-        record: predict.json: image, prompt, conditions, and for each model weights, scores, seconds and refusals.
+        record: predict.json: image, prompt, by whose rules and boxes everything was asked for, conditions, and for each
+            model weights, scores, seconds and refusals.
         answers: of the models that answered, by name.
     """
 
@@ -51,7 +53,12 @@ class Outcome:
 
 
 def ask_all(
-    picture: Picture, request: Request, asked: Sequence[Asked], weights: Mapping[str, Weights], conditions: Conditions
+    picture: Picture,
+    request: Request,
+    asked: Sequence[Asked],
+    weights: Mapping[str, Weights],
+    conditions: Conditions,
+    how: How | None = None,
 ) -> Outcome:
     """Ask one model after the other; those that take nothing of the request are only noted.
 
@@ -59,16 +66,18 @@ def ask_all(
         InputError: where a model can't be loaded.
     """
     answers = {}
+    how = how or How()
+    way = how.ready(picture, weights, conditions)
     for one in asked:
         if one.takes:
             name = one.card.name
             adapter = adapters.load(name, weights[name], conditions.device, conditions.dtype)
-            answers[name] = ask(adapter, picture.pixels, one.takes)
+            answers[name] = ask(adapter, picture.pixels, one.takes, way)
             del adapter  # before the next one is loaded
     models = [
         model_record(one.card, weights.get(one.card.name), answers.get(one.card.name), one.refused) for one in asked
     ]
-    where = {"conditions": conditions.model_dump(mode="json"), "models": models}
+    where = {"way": how.told(weights), "conditions": conditions.model_dump(mode="json"), "models": models}
     return Outcome(picture, {"schema_version": SCHEMA, **image_record(picture, request), **where}, answers)
 
 
@@ -89,6 +98,10 @@ def files(outcome: Outcome, request: Request) -> dict[str, bytes]:
             overlay = draw_everything(pixels, answer.proposals)
             written[f"{name}-everything-overlay.png"] = _png(overlay)
             panels.append((f"{name}: {len(answer.proposals)} masks", overlay))
+        if answer.found is not None and answer.words is not None:
+            overlay = draw_found(pixels, answer.found, answer.words)
+            written[f"{name}-words-overlay.png"] = _png(overlay)
+            panels.append((f"{name}: {len(answer.found)} found", overlay))
     return {**written, "sheet.png": _png(draw_sheet(panels))}
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
+DETECTIONS = "detections"
 Select = Literal["score", "single", "stability", "box_iou", "oracle"]
 
 
@@ -21,9 +22,20 @@ Counts = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], AfterVali
 
 
 class Knobs(BaseModel):
-    """Frozen, and closed: an unknown key is an error."""
+    """Frozen, and closed: an unknown key is an error.
+
+    Attributes:
+        later: knobs that the section didn't always have. At their defaults they aren't part of a protocol's digest, so
+            that it stays what it was.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    def hashed(self) -> dict[str, Any]:
+        """Return what counts in a digest."""
+        fields, content = type(self).model_fields, self.model_dump(mode="json")
+        return {key: own for key, own in content.items() if key not in self.later or own != fields[key].default}
 
 
 class Annotations(Knobs):
@@ -148,21 +160,62 @@ class Everything(Knobs):
     """Everything mode.
 
     Attributes:
+        way: grid: a grid of points; a model that detects gives what it finds instead. hierarchical: TinySAM's grid in
+            two rounds. objects: a box for each object that a detector finds, as in MobileSAMv2. (adapters.ways)
         points_per_side, predicted_iou, stability, box_nms: of the point grid (adapters.everything).
-        confidence, detector_nms, max_detections: of detectors.
-        rank: mean: by the mean of predicted IoU and stability score. predicted_iou: by that alone. Detectors rank by
-            confidence.
+        crop_layers, crop_overlap, crop_points_factor, crop_nms: grids over crops of the image, besides
+            (adapters.ways.grid); 0 layers for none.
+        min_region: grid: holes and islands of fewer pixels are filled and removed.
+        high_score: hierarchical: no further point is set where a mask's logit is above this.
+        boxes: objects: detections: those of the run's file. Otherwise the name of a model that detects.
+        confidence, detector_nms, max_detections: of detectors; of a file of detections confidence and max_detections.
+        rank: mean: by the mean of predicted IoU and stability score. predicted_iou: by that alone. Detectors, and masks
+            of their boxes, rank by the detector's confidence.
         limits: so many proposals of an image are looked at, one number for each.
         federated: LVIS: leave out objects of categories that their image isn't annotated with completely.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"way", "crop_layers", "crop_overlap", "crop_points_factor", "crop_nms", "min_region", "high_score", "boxes"}
+    )
+    way: Literal["grid", "hierarchical", "objects"] = "grid"
     points_per_side: int = Field(ge=1, le=256)
     predicted_iou: Share
     stability: Share
     box_nms: Share
+    crop_layers: int = Field(default=0, ge=0, le=4)
+    crop_overlap: float = Field(default=512 / 1500, ge=0, lt=1)
+    crop_points_factor: PositiveInt = 1
+    crop_nms: Share = 0.7
+    min_region: NonNegativeInt = 0
+    high_score: float = 8.5
+    boxes: str = Field(default=DETECTIONS, min_length=1)
     confidence: Share
     detector_nms: Share
     max_detections: PositiveInt
     rank: Literal["mean", "predicted_iou"]
     limits: Annotated[Counts, Field(min_length=1)] = (10, 100, 1000)
     federated: bool = False
+
+    @model_validator(mode="after")
+    def _of_its_way(self) -> Self:
+        if self.way != "grid" and (self.crop_layers or self.min_region):
+            raise ValueError(f"crop_layers and min_region are a grid's, and the way is {self.way}")
+        if self.way == "hierarchical" and self.points_per_side < 4:
+            raise ValueError("points_per_side: the hierarchical way needs 4 or more, a quarter in its first round")
+        return self
+
+
+class Words(Knobs):
+    """The names of the data's categories as words, all of them on every image; each detection is of one category.
+
+    Attributes:
+        threshold: own: the model's. A number: detections of a higher score, in the place of its own threshold; 0 leaves
+            all to the ranking, as average precision wants it.
+        max_detections: so many of an image, best first.
+        detection_area: as in AveragePrecision.
+    """
+
+    threshold: Literal["own"] | Share
+    max_detections: PositiveInt
+    detection_area: Literal["mask", "box"]

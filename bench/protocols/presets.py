@@ -50,15 +50,21 @@ def protocol(name: str) -> Protocol:
     given = {"name": path.stem, "version": 1, "source": path.name}
     base = knobs.pop(BASE, None)
     if base is not None:
-        inherited = {key: value for key, value in _preset(base).items() if key not in ("note", "as_published")}
-        given = {**inherited, **given, "source": f"{path.name}, from {base}"}
+        given = {**_inherited(base), **given, "source": f"{path.name}, from {base}"}
     return _checked(str(path), _merged(given, knobs))
+
+
+def _inherited(base: Any) -> dict[str, Any]:
+    """Return a preset's knobs, without what it says of itself alone."""
+    return {key: value for key, value in _preset(base).items() if key not in ("note", "as_published")}
 
 
 def _preset(name: Any) -> dict[str, Any]:
     if not isinstance(name, str) or name not in _presets():
         raise unknown("protocol", str(name), _presets())
-    return _read(f"{name}{SUFFIX}", _presets()[name].read_text("utf-8"))
+    knobs = _read(f"{name}{SUFFIX}", _presets()[name].read_text("utf-8"))
+    base = knobs.pop(BASE, None)
+    return knobs if base is None else _merged(_inherited(base), knobs)
 
 
 def _read(where: str, text: str) -> dict[str, Any]:

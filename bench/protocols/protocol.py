@@ -18,6 +18,7 @@ from bench.protocols.knobs import (
     Noc,
     Pairs,
     Points,
+    Words,
 )
 
 NAMING = {"name", "version", "source", "note", "as_published"}
@@ -56,6 +57,7 @@ class Protocol(Knobs):
     pairs: Pairs | None = None
     average_precision: AveragePrecision | None = None
     everything: Everything | None = None
+    words: Words | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -77,13 +79,16 @@ class Protocol(Knobs):
         return self
 
     def _has_a_task(self) -> bool:
-        sections = (self.boxes, self.noc, self.pairs, self.average_precision, self.everything)
+        sections = (self.boxes, self.noc, self.pairs, self.average_precision, self.everything, self.words)
         return any(section is not None for section in sections) or bool(self.points and self.points.counts)
 
     @property
     def digest(self) -> str:
-        """The sha256 of all knobs."""
-        knobs = self.model_dump(mode="json", exclude=NAMING)
+        """The sha256 of all knobs; those that protocols didn't always have count where they are used."""
+        later = {"words"} if self.words is None else set()
+        knobs = self.model_dump(mode="json", exclude=NAMING | later)
+        if self.everything is not None:
+            knobs["everything"] = self.everything.hashed()
         return sha256(json.dumps(knobs, sort_keys=True).encode()).hexdigest()
 
     @property

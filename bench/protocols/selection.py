@@ -24,7 +24,7 @@ def select(how: Select, candidates: Candidates, ious: Floats | None = None, box_
     if how == "score":
         return candidates.best()
     if how == "single":
-        return np.full(len(candidates), candidates.single)
+        return candidates.singles()
     among = np.arange(candidates.scores.shape[1])[candidates.multimask]
     if len(among) == 1:
         return np.full(len(candidates), among[0])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.errors import InputError, unknown
+from bench.protocols.knobs import DETECTIONS
 from bench.protocols.protocol import Protocol
 
-BOX, DETECTOR_BOX, EVERYTHING = "box", "detector_box", "everything"
+BOX, DETECTOR_BOX, EVERYTHING, WORDS = "box", "detector_box", "everything", "words"
 CLICK, BOX_CLICK, NOC, PAIR = "click", "box_click", "noc", "pair"
-GROUPS = (BOX, BOX_CLICK, CLICK, NOC, PAIR, DETECTOR_BOX, EVERYTHING)
+GROUPS = (BOX, BOX_CLICK, CLICK, NOC, PAIR, DETECTOR_BOX, EVERYTHING, WORDS)
 
 
 def group_of(task: str) -> str:
@@ -37,6 +38,8 @@ def tasks_of(protocol: Protocol) -> list[str]:
         tasks.append(DETECTOR_BOX)
     if protocol.everything is not None:
         tasks.append(EVERYTHING)
+    if protocol.words is not None:
+        tasks.append(WORDS)
     return tasks
 
 
@@ -57,6 +60,22 @@ def check_asked(asked: Sequence[str], protocols: Sequence[Protocol]) -> None:
             raise InputError(f"task {task}: {names} doesn't have it; it has {', '.join(known)}")
         if task not in known and task not in kinds:
             raise unknown("task", task, [*known, *sorted(kinds)])
+
+
+def takes_detections(protocol: Protocol, task: str) -> bool:
+    """Return whether a task asks by the boxes of the run's detections."""
+    return task == DETECTOR_BOX or (task == EVERYTHING and _finder(protocol) == DETECTIONS)
+
+
+def detector_of(protocol: Protocol, task: str) -> str | None:
+    """Return the model whose boxes a task asks by, None if it takes no model's."""
+    finder = _finder(protocol)
+    return finder if task == EVERYTHING and finder != DETECTIONS else None
+
+
+def _finder(protocol: Protocol) -> str | None:
+    rules = protocol.everything
+    return rules.boxes if rules is not None and rules.way == "objects" else None
 
 
 def needs_negatives(protocol: Protocol, task: str) -> bool:

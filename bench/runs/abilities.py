@@ -12,6 +12,7 @@ from bench.protocols.tasks import (
     EVERYTHING,
     NOC,
     PAIR,
+    WORDS,
     group_of,
     needs_negatives,
     number_of,
@@ -22,7 +23,9 @@ def obstacle(card: ModelCard, protocol: Protocol, task: str) -> str | None:
     """Return why a model can't do a task under a protocol, None if it can."""
     kind = group_of(task)
     if kind == EVERYTHING:
-        return None if card.everything else "it has no everything mode"
+        return _everything_obstacle(card, protocol)
+    if kind == WORDS:
+        return _words_obstacle(card)
     if kind in (BOX, DETECTOR_BOX):
         return _box_obstacle(card, protocol, kind)
     if kind == BOX_CLICK and "box_point" not in card.prompts:
@@ -58,6 +61,19 @@ def replacements(card: ModelCard, protocol: Protocol, task: str) -> list[str]:
 
 def _replaces(protocol: Protocol) -> bool:
     return protocol.points is not None and protocol.points.without_negatives == "random"
+
+
+def _everything_obstacle(card: ModelCard, protocol: Protocol) -> str | None:
+    from bench.ways import way
+
+    assert protocol.everything is not None
+    return way(protocol.everything).obstacle(card)
+
+
+def _words_obstacle(card: ModelCard) -> str | None:
+    if "text" not in card.prompts:
+        return "it takes no words"
+    return None if card.masks else "it finds boxes, and no masks"
 
 
 def _box_obstacle(card: ModelCard, protocol: Protocol, kind: str) -> str | None:

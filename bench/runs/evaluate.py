@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from adapters.adapter import Adapter
 from bench.datasets import Annotation, Image
 from bench.protocols import Protocol
-from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, DETECTOR_BOX, EVERYTHING, NOC, PAIR, group_of, number_of
+from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, DETECTOR_BOX, EVERYTHING, NOC, PAIR, WORDS, group_of, number_of
 from bench.protocols.truth import round_trip
 from bench.runs.detections import DetectorBox
 from bench.runs.instances import Asking, Objects
 from bench.runs.plan import Job
-from bench.runs.proposals import by_detector, by_pairs, everything
+from bench.runs.proposals import by_detector, by_pairs, by_words, everything
 from bench.runs.session import Session
 
 INSTANCE_KINDS = (BOX, BOX_CLICK, CLICK, NOC)
@@ -49,6 +49,8 @@ def evaluate(
     jobs: Sequence[Job],
     protocols: Sequence[Protocol],
     boxes: Sequence[DetectorBox] = (),
+    categories: Mapping[int, str] | None = None,
+    detectors: Mapping[str, Adapter] | None = None,
 ) -> ImageResult:
     """Encode an image once for each way of resizing and do all jobs on it.
 
@@ -59,6 +61,8 @@ def evaluate(
         jobs: what the model is asked.
         protocols: those of the jobs, in the order of the rows.
         boxes: a detector's, best first.
+        categories: id -> name, the data's.
+        detectors: models whose boxes protocols ask by, by name.
     """
     result = ImageResult()
     session = Session(adapter, pixels, remembering=len(protocols) > 1)
@@ -67,7 +71,7 @@ def evaluate(
         result.skipped[protocol.name] = {job.task: Counter() for job in own[protocol.name]}
     _annotated(session, image, protocols, own, result)
     for protocol in protocols:
-        _unannotated(session, image, protocol, own[protocol.name], boxes, result)
+        _unannotated(session, image, protocol, own[protocol.name], boxes, categories or {}, detectors or {}, result)
     return result
 
 
@@ -112,9 +116,11 @@ def _unannotated(
     protocol: Protocol,
     jobs: Sequence[Job],
     boxes: Sequence[DetectorBox],
+    categories: Mapping[int, str],
+    detectors: Mapping[str, Adapter],
     result: ImageResult,
 ) -> None:
-    """Ask by a detector's boxes, for everything, and by pairs of clicks."""
+    """Ask by a detector's boxes, for everything, by words, and by pairs of clicks."""
     found = result.detections.setdefault(protocol.name, {})
     for job in jobs:
         kind = group_of(job.task)
@@ -126,7 +132,9 @@ def _unannotated(
             found[job.task] = by_detector(session, image, taken, rules, resize, refine)
             result.skipped[protocol.name][job.task]["beyond the protocol's number of boxes"] += len(boxes) - len(taken)
         elif kind == EVERYTHING and protocol.everything is not None:
-            found[job.task] = everything(session, image, protocol.everything, resize)
+            found[job.task] = everything(session, image, protocol, resize, boxes, detectors)
+        elif kind == WORDS and protocol.words is not None:
+            found[job.task] = by_words(session, image, categories, protocol.words, resize)
         elif kind == PAIR:
             found[job.task], missing = by_pairs(session, image, protocol, number_of(job.task), resize)
             result.skipped[protocol.name][job.task]["no room in the image for a pair"] += missing

@@ -40,7 +40,7 @@ def execute(
 
     Args:
         plan: what to do.
-        dataset, weights, detections: what the plan was made of.
+        dataset, weights, detections: what the plan was made of; weights of its models and its detectors.
         folder: where the run lies.
         keep_going: leave out and count images that can't be read, instead of stopping there.
         on_images: told of progress.
@@ -57,7 +57,7 @@ def execute(
         folder.write_json(RUN_FILE, {**record, "status": "running", "error": None}, indent=1)
         try:
             for model in plan.models:
-                _run_model(plan, model, weights[model.name], dataset, detections, folder, keep_going, on_images)
+                _run_model(plan, model, weights, dataset, detections, folder, keep_going, on_images)
             scored = score(plan, dataset, detections, folder)
         except BaseException as error:
             told = str(error) if isinstance(error, InputError) else type(error).__name__
@@ -70,15 +70,17 @@ def execute(
 def _run_model(
     plan: Plan,
     model: ModelIdentity,
-    weights: Weights,
+    weights: Mapping[str, Weights],
     dataset: Dataset,
     detections: Detections | None,
     folder: RunFolder,
     keep_going: bool,
     on_images: OnImages,
 ) -> None:
-    """Run one model on the shards that aren't there yet; it is loaded only if there are any."""
+    """Run one model on the shards that aren't there yet; it is loaded only if there are any, and so are detectors."""
     adapter: Adapter | None = None
+    detectors: dict[str, Adapter] = {}
+    where = (plan.conditions.device, plan.conditions.dtype)
     stopwatch = _Stopwatch()
     subsets = {protocol.name: taken(protocol, dataset) for protocol in plan.protocols}
     for index, images in enumerate(plan.shards(dataset.images)):
@@ -87,12 +89,15 @@ def _run_model(
             if adapter is None:
                 adapters.family(model.name)
                 started = time.perf_counter()
-                adapter = adapters.load(model.name, weights, plan.conditions.device, plan.conditions.dtype)
+                adapter = adapters.load(model.name, weights[model.name], *where)
                 stopwatch("load", 0, time.perf_counter() - started)
-            content = _run_shard(plan, model, adapter, images, detections, subsets, keep_going, stopwatch)
+                detectors = {own.name: adapters.load(own.name, weights[own.name], *where) for own in plan.detectors}
+            content = _run_shard(
+                plan, model, adapter, detectors, images, dataset.categories, detections, subsets, keep_going, stopwatch
+            )
             folder.write_json(path.relative_to(folder.path), content)
         on_images(model.name, len(images))
-    del adapter
+    del adapter, detectors
     gc.collect()
 
 
@@ -100,7 +105,9 @@ def _run_shard(
     plan: Plan,
     model: ModelIdentity,
     adapter: Adapter,
+    detectors: Mapping[str, Adapter],
     images: Sequence[Image],
+    categories: Mapping[int, str],
     detections: Detections | None,
     subsets: Mapping[str, Collection[int]],
     keep_going: bool,
@@ -122,7 +129,7 @@ def _run_shard(
         boxes = detections.by_image.get(image.id, []) if detections is not None else []
         protocols = [protocol for protocol in plan.protocols if image.id in subsets[protocol.name]]
         with listening(stopwatch):
-            result = evaluate(adapter, image, pixels, model.jobs, protocols, boxes)
+            result = evaluate(adapter, image, pixels, model.jobs, protocols, boxes, categories, detectors)
         stopwatch.first = False
         rows += result.rows
         for name, tasks in result.detections.items():

@@ -252,14 +252,14 @@ class Asking:
     ) -> list[Row]:
         """Return a row for each object: the IoU of the selected, the single and the oracle's mask."""
         candidates = answers.candidates
-        ious = answers.ious(objects.truths, objects.kind)
+        ious, singles = answers.ious(objects.truths, objects.kind), candidates.singles()
         along_edges = self._boundary(answers, columns, objects)
         rows = []
         for index, annotation in enumerate(objects.annotations):
             score = candidates.scores[index, columns[index]]
             numbers = {
                 "iou": float(ious[index, columns[index]]),
-                "iou_single": float(ious[index, candidates.single]),
+                "iou_single": float(ious[index, singles[index]]),
                 "iou_oracle": float(ious[index, candidates.multimask].max()),
                 "score": float(score) if np.isfinite(score) else None,
             }

@@ -13,7 +13,16 @@ from adapters.errors import InputError
 from bench.conditions import Conditions
 from bench.datasets import Dataset, Image
 from bench.protocols import Protocol
-from bench.protocols.tasks import DETECTOR_BOX, PAIR, check_asked, expand_tasks, group_of
+from bench.protocols.tasks import (
+    DETECTOR_BOX,
+    EVERYTHING,
+    PAIR,
+    check_asked,
+    detector_of,
+    expand_tasks,
+    group_of,
+    takes_detections,
+)
 from bench.runs.abilities import obstacle, replacements
 from bench.runs.detections import Detections
 
@@ -89,6 +98,16 @@ class DetectionsIdentity(_Data):
     boxes: int
 
 
+class DetectorIdentity(_Data):
+    """A model whose boxes others are asked by: name and title from its card, its weights as in ModelIdentity."""
+
+    name: str
+    title: str
+    weights: str
+    short_weights: str
+    official: bool
+
+
 class Omission(_Data):
     """A task of a protocol that a model can't do, and why."""
 
@@ -105,6 +124,7 @@ class Plan(_Data):
     dataset: DatasetIdentity
     protocols: tuple[Protocol, ...]
     detections: DetectionsIdentity | None
+    detectors: tuple[DetectorIdentity, ...] = ()
     tasks: tuple[str, ...]
     omitted: tuple[Omission, ...]
     conditions: Conditions
@@ -114,6 +134,13 @@ class Plan(_Data):
         """Return the images cut into shards of consecutive ones."""
         return [images[start : start + self.shard_images] for start in range(0, len(images), self.shard_images)]
 
+    def boxes_of(self, protocol: Protocol, task: str) -> str:
+        """Name whose boxes a task of everything mode asks by, with their hash's first digits; empty for no boxes."""
+        if task == EVERYTHING and takes_detections(protocol, task) and self.detections is not None:
+            return f"{self.detections.name.replace(';', ',')} {self.detections.digest[:12]}"
+        named = detector_of(protocol, task)
+        return next((f"{own.name} {own.short_weights}" for own in self.detectors if own.name == named), "")
+
 
 def make_plan(
     models: Mapping[str, Weights],
@@ -122,8 +149,17 @@ def make_plan(
     asked: Sequence[str],
     detections: Detections | None,
     conditions: Conditions,
+    detectors: Mapping[str, Weights] | None = None,
 ) -> Plan:
     """Make the plan of a run.
+
+    Args:
+        models: with their weights.
+        dataset: the images.
+        protocols, asked: by which rules, and which of their tasks.
+        detections: of a file.
+        conditions: device, precision and the like.
+        detectors: models whose boxes the protocols ask by, with their weights.
 
     Raises:
         InputError: for an unknown task, one that lacks its detections or its reference model, or if no model can do any
@@ -131,10 +167,7 @@ def make_plan(
     """
     check_asked(asked, protocols)
     tasks = list(dict.fromkeys(task for protocol in protocols for task in expand_tasks(asked, protocol)))
-    if DETECTOR_BOX in tasks and detections is None:
-        raise InputError("the task detector_box needs a detector's boxes: --detections FILE (COCO results format)")
-    if DETECTOR_BOX not in tasks and detections is not None:
-        raise InputError("--detections is given, but detector_box isn't among the --tasks")
+    _check_detections(protocols, asked, detections)
     _check_references(protocols, asked, models)
     _check_kind(protocols, dataset.kind)
     identities, omitted = [], []
@@ -168,6 +201,7 @@ def make_plan(
         ),
         protocols=tuple(protocols),
         detections=boxes,
+        detectors=tuple(_detector(name, weights) for name, weights in (detectors or {}).items()),
         tasks=tuple(tasks),
         omitted=tuple(omitted),
         conditions=conditions,
@@ -188,6 +222,29 @@ def _identity(chosen: ModelCard, weights: Weights, jobs: tuple[Job, ...]) -> Mod
         masks=chosen.masks,
         jobs=jobs,
     )
+
+
+def _detector(name: str, weights: Weights) -> DetectorIdentity:
+    return DetectorIdentity(
+        name=name,
+        title=card(name).title,
+        weights=weights.identity,
+        short_weights=weights.short,
+        official=weights.official,
+    )
+
+
+def _check_detections(protocols: Sequence[Protocol], asked: Sequence[str], detections: Detections | None) -> None:
+    """Raise InputError where boxes are needed and not given, or given and not needed."""
+    taking = [(own, task) for own in protocols for task in expand_tasks(asked, own) if takes_detections(own, task)]
+    if detections is not None and not taking:
+        raise InputError("--detections is given, but detector_box isn't among the --tasks")
+    for protocol, task in taking if detections is None else ():
+        if task == DETECTOR_BOX:
+            raise InputError("the task detector_box needs a detector's boxes: --detections FILE (COCO results format)")
+        raise InputError(
+            f"{protocol.name}: everything.boxes: a detector's boxes needed: --detections FILE (COCO results format)"
+        )
 
 
 def _check_references(protocols: Sequence[Protocol], asked: Sequence[str], models: Collection[str]) -> None:

@@ -25,7 +25,7 @@ from bench.metrics.mean_iou import mean_ious, noc
 from bench.metrics.number import Number
 from bench.metrics.reference import ground_truth
 from bench.protocols import Protocol
-from bench.protocols.tasks import DETECTOR_BOX, EVERYTHING, NOC, PAIR, group_of, number_of
+from bench.protocols.tasks import DETECTOR_BOX, EVERYTHING, NOC, PAIR, WORDS, group_of, number_of
 from bench.runs.agreement import agreement
 from bench.runs.detections import Detections
 from bench.runs.folder import RunFolder
@@ -33,7 +33,8 @@ from bench.runs.plan import Job, ModelIdentity, Plan
 from bench.runs.subset import taken
 
 RESULT_COLUMNS = ("model", "weights", "dataset", "protocol", "task", "metric", "value", "low", "high", "n", "unit")
-LATENCY_COLUMNS = ("model", "stage", "n_prompts", "device", "dtype", "seconds")
+LATENCY_COLUMNS = ("model", "stage", "n_prompts", "device", "dtype", "seconds", "protocol")
+"""protocol is empty for stages that several protocols share."""
 
 INSTANCES = pa.schema(
     [
@@ -124,7 +125,7 @@ class _Answers:
 
 
 def _answers(plan: Plan, model: ModelIdentity, dataset: Dataset, folder: RunFolder) -> _Answers:
-    kept = (DETECTOR_BOX, EVERYTHING, PAIR)
+    kept = (DETECTOR_BOX, EVERYTHING, PAIR, WORDS)
     answers = _Answers(detections={(job.protocol, job.task): [] for job in model.jobs if group_of(job.task) in kept})
     for index in range(len(plan.shards(dataset.images))):
         shard = json.loads(folder.shard(model.name, index).read_bytes())
@@ -138,7 +139,8 @@ def _answers(plan: Plan, model: ModelIdentity, dataset: Dataset, folder: RunFold
         answers.files |= dict(shard["files"])
         answers.unread |= dict(shard["unread"])
         for stage, prompts, seconds in shard["latency"]:
-            answers.latency.append([model.name, stage, prompts, shard["device"], shard["dtype"], seconds])
+            name, _, protocol = stage.partition("/")
+            answers.latency.append([model.name, name, prompts, shard["device"], shard["dtype"], seconds, protocol])
     for found in answers.detections.values():
         found.sort(key=lambda one: one["image_id"])
     return answers
@@ -180,9 +182,10 @@ def _numbers(protocol: Protocol, job: Job, answers: _Answers, truth: _Truth) -> 
             known, found, limits=protocol.everything.limits, federated=protocol.everything.federated
         )
     else:
-        assert protocol.average_precision is not None
+        rules = protocol.words if job.task == WORDS else protocol.average_precision
+        assert rules is not None
         precision = lvis_average_precision if truth.dataset.kind == "lvis" else coco_average_precision
-        yield from precision(known, found, protocol.average_precision.detection_area)
+        yield from precision(known, found, rules.detection_area)
 
 
 def _agreements(plan: Plan, protocols: dict[str, Protocol], pairs: dict[tuple[str, Key], Rows]) -> list[list[Any]]:
@@ -199,7 +202,11 @@ def _agreements(plan: Plan, protocols: dict[str, Protocol], pairs: dict[tuple[st
 
 
 def _result(plan: Plan, model: ModelIdentity, protocol: Protocol, job: Job, number: Number) -> list[Any]:
-    rules = protocol.identity + (f";replaced: {', '.join(job.replaced)}" if job.replaced else "")
+    rules = protocol.identity
+    if (boxes := plan.boxes_of(protocol, job.task)) != "":
+        rules += f";boxes: {boxes}"
+    if job.replaced:
+        rules += f";replaced: {', '.join(job.replaced)}"
     identity = [model.name, model.short_weights, plan.dataset.name, rules, job.task]
     return [*identity, number.metric, number.value, number.low, number.high, number.n, number.unit]
 
@@ -218,7 +225,7 @@ def _counted(
     inside = taken(protocol, dataset)
     skipped["image outside the protocol's subset"] += sum(n for image, n in per_image.items() if image not in inside)
     skipped["image couldn't be read"] += sum(per_image[image] for image in answers.unread if image in inside)
-    if job.task == EVERYTHING:
+    if job.task in (EVERYTHING, WORDS):
         scored = total - (+skipped).total()
     elif key in answers.detections:
         scored = len(answers.detections[key])
@@ -229,7 +236,7 @@ def _counted(
 
 def _asked(protocol: Protocol, job: Job, image: Image, detections: Detections | None) -> int:
     """Return how many questions a task has about an image."""
-    if job.task == EVERYTHING:
+    if job.task in (EVERYTHING, WORDS):
         return 1
     if job.task == DETECTOR_BOX:
         return len(detections.by_image.get(image.id, [])) if detections is not None else 0
