@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from adapters.checkpoints import RANDOM, resolve
 from adapters.errors import InputError
 from adapters.registry import card, family
-from adapters.sam_like.adapter import SamLike
+from adapters.sam_like.adapter import SamEmbedding, SamLike
 from adapters.sam_like.decoder import Module
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Complexity:
     """Parameters, and operations for one square image and one point.
 
     Attributes:
-        parameters, encoder_parameters, decoder_parameters: how many; the decoder's include the prompt encoder's.
+        parameters, encoder_parameters, decoder_parameters: how many are loaded; the decoder's include the prompt
+            encoder's.
         encoder_flops: for the network's input made of a 1024x1024 image.
         decoder_flops: of the mask decoder as its authors wrote it, for one point, all masks; 0 where masks are chosen
             among the encoder's.
@@ -70,15 +72,18 @@ class Complexity:
 def complexity(name: str) -> Complexity:
     """Count a model's parameters and operations; its weights aren't needed, nor their memory.
 
-    The decoder counted is segment_anything's own MaskDecoder on the prompt's embedding, padding included, and not the
-    shortened one that adapters run (adapters/sam_like/decoder.py).
+    The encoder is counted as it runs: what an adapter fuses is fused. The decoder counted is segment_anything's own
+    MaskDecoder on the prompt's embedding, padding included, and not the shortened one that adapters run
+    (adapters/sam_like/decoder.py).
 
     Raises:
         InputError: for an unknown model, and for one without a network.
     """
     chosen = card(name)
-    if not chosen.parameters:
+    if chosen.parameters == 0:
         raise InputError(f"{name} has no network whose operations could be counted")
+    if "text" in chosen.prompts:
+        raise InputError(f"{name}: its operations depend on the words")
     build, weights = family(name).build, resolve(chosen, RANDOM)
     if chosen.family == "fast_sam":
         return _of_detector(build(chosen, weights, "cpu", "fp32"))
@@ -102,12 +107,14 @@ def count(run: Callable[[], object]) -> tuple[int, int]:
 
 def _of_sam_like(adapter: SamLike) -> Complexity:
     model: Module = adapter.module
-    pixels = adapter.frame.prepare(np.zeros((SIDE, SIDE, 3), np.uint8)).to("meta")
-    encoder, attention = count(lambda: adapter.encoder(pixels))
-    features, point = adapter.encoder(pixels), _one_point(adapter)
+    black = np.zeros((SIDE, SIDE, 3), np.uint8)
+    held, decoding = adapter.parameters(), _parameters(model.prompt_encoder) + _parameters(model.mask_decoder)
+    encoder, attention = count(lambda: adapter.encode(black))
+    embedding, point = adapter.encode(black), _one_point(adapter)
+    assert isinstance(embedding, SamEmbedding)
+    features = embedding.features
     decoder, _ = count(lambda: model.mask_decoder(features, features, point, features, True))
-    held, encoding = _parameters(model), _parameters(model.image_encoder)
-    return Complexity(held, encoding, held - encoding, encoder, decoder, attention)
+    return Complexity(held, held - decoding, decoding, encoder, decoder, attention)
 
 
 def _of_detector(adapter: FastSam) -> Complexity:
@@ -118,10 +125,14 @@ def _of_detector(adapter: FastSam) -> Complexity:
 
 
 def _one_point(adapter: SamLike) -> Tensor:
-    """Return the shape of a point's embedding; to find where padding goes, content is looked at, whatever it is."""
+    """Return the shape of a point's embedding and of what output tokens the family has beside SAM's.
+
+    To find where padding goes, content is looked at, whatever it is.
+    """
     model: Module = adapter.module
     model.prompt_encoder.to_empty(device="cpu")
-    return adapter.prompt_encoder.sparse(None, torch.zeros(1, 1, 2), torch.ones(1, 1)).to("meta")
+    point = adapter.prompt_encoder.sparse(None, torch.zeros(1, 1, 2), torch.ones(1, 1)).to("meta")
+    return F.pad(point, (0, 0, adapter.decoder.leading, 0))
 
 
 def _parameters(module: nn.Module) -> int:

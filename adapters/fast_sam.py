@@ -22,7 +22,7 @@ from adapters.adapter import Adapter, Candidates, Embedding
 from adapters.cards import ModelCard
 from adapters.checkpoints import RANDOM, Weights, cache_folder
 from adapters.errors import InputError
-from adapters.everything import AMG, EverythingSettings, Proposals
+from adapters.everything import AMG, Boxes, EverythingSettings, Proposals
 from adapters.mask_selection import by_box, by_box_of_mask, by_points, paint
 from adapters.prompts import Prompts
 from adapters.rle import encode_masks
@@ -119,14 +119,30 @@ class FastSam(Adapter):
 
     def _encode(self, image: NDArray[np.uint8]) -> FastSamEmbedding:
         with stage("preprocess", wait=self.wait):
-            boxed = LetterBox((SIDE, SIDE), auto=True, stride=STRIDE)(image=image)
-            pixels = torch.from_numpy(np.ascontiguousarray(boxed)).permute(2, 0, 1)[None].to(self.device).float() / 255
+            pixels = self._prepare(image)
         with stage("encode", wait=self.wait), torch.inference_mode():
             predictions, prototypes = self._run(pixels)
             height, width = image.shape[:2]
             input_size = (pixels.shape[2], pixels.shape[3])
             found = self._detect(predictions, prototypes, input_size, (height, width), AMG)
         return FastSamEmbedding((height, width), predictions, prototypes, input_size, found)
+
+    def detect(self, image: NDArray[np.uint8], settings: EverythingSettings = AMG) -> Boxes:
+        """Return boxes as MobileSAMv2's object-aware model makes its own, those near the border moved to it.
+
+        Source: ChaoningZhang/MobileSAM@34bbbfd, MobileSAMv2/mobilesamv2/promt_mobilesamv2/predict.py.
+        """
+        with torch.inference_mode():
+            pixels = self._prepare(image)
+            kept = self._kept(self._run(pixels)[0], settings)
+            input_size = (pixels.shape[2], pixels.shape[3])
+            boxes = scale_boxes(input_size, _at_borders(kept[:, :4], input_size), image.shape[:2])
+            inside = (boxes[:, 2:] > boxes[:, :2]).all(1)  # and not in the letterbox's margin alone
+        return Boxes(boxes[inside].cpu().numpy(), kept[inside, 4].cpu().numpy())
+
+    def _prepare(self, image: NDArray[np.uint8]) -> Tensor:
+        boxed = LetterBox((SIDE, SIDE), auto=True, stride=STRIDE)(image=image)
+        return torch.from_numpy(np.ascontiguousarray(boxed)).permute(2, 0, 1)[None].to(self.device).float() / 255
 
     def _run(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         with devices.computing(self.device, self.dtype):
@@ -142,22 +158,27 @@ class FastSam(Adapter):
         image_size: tuple[int, int],
         settings: EverythingSettings,
     ) -> Detections:
+        kept = self._kept(predictions, settings)
+        boxes, confidence, coefficients = _snapped(kept[:, :4], input_size), kept[:, 4], kept[:, 6:]
+        boxes = scale_boxes(input_size, boxes, image_size)
+        masks = process_mask_native(prototypes, coefficients, boxes, image_size)
+        return Detections(masks, boxes.cpu().numpy(), confidence.cpu().numpy())
+
+    def _kept(self, predictions: Tensor, settings: EverythingSettings) -> Tensor:
+        """Return (M, 6 + coefficients) detections that pass, the most confident first."""
         classes = self.card.architecture["classes"]
         confidence = settings.confidence
         if self.weights.identity == RANDOM:
             best = predictions[0, 4 : 4 + classes].amax(0).topk(RANDOM_DETECTIONS).indices
             predictions, confidence = predictions[..., best], 0.0
-        kept = non_max_suppression(
+        kept: Tensor = non_max_suppression(
             predictions.clone(),
             conf_thres=confidence,
             iou_thres=settings.detector_nms,
             max_det=settings.max_detections,
             nc=classes,
         )[0]
-        boxes, confidence, coefficients = _snapped(kept[:, :4], input_size), kept[:, 4], kept[:, 6:]
-        boxes = scale_boxes(input_size, boxes, image_size)
-        masks = process_mask_native(prototypes, coefficients, boxes, image_size)
-        return Detections(masks, boxes.cpu().numpy(), confidence.cpu().numpy())
+        return kept
 
     def _decode(self, embedding: Embedding, prompts: Prompts) -> FastSamCandidates:
         assert isinstance(embedding, FastSamEmbedding)
@@ -210,10 +231,18 @@ class FastSamCandidates(Candidates):
 def _snapped(boxes: Tensor, input_size: tuple[int, int]) -> Tensor:
     """Move boxes near the border to it, and take one that is nearly the whole input as the whole."""
     height, width = input_size
+    boxes = _at_borders(boxes, input_size)
+    x0, y0, x1, y1 = boxes.unbind(1)
+    whole = (x1 - x0) * (y1 - y0) > FULL * width * height
+    edges = torch.tensor([0.0, 0.0, width, height], device=boxes.device)
+    return torch.where(whole[:, None], edges, boxes)
+
+
+def _at_borders(boxes: Tensor, input_size: tuple[int, int]) -> Tensor:
+    """Move boxes near the border to it."""
+    height, width = input_size
     x0, y0, x1, y1 = boxes.clone().unbind(1)
     x0, y0 = (torch.where(low < BORDER, 0.0, low) for low in (x0, y0))
     x1 = torch.where(x1 > width - BORDER, float(width), x1)
     y1 = torch.where(y1 > height - BORDER, float(height), y1)
-    whole = (x1 - x0) * (y1 - y0) > FULL * width * height
-    edges = torch.tensor([0.0, 0.0, width, height], device=boxes.device)
-    return torch.where(whole[:, None], edges, torch.stack([x0, y0, x1, y1], dim=1))
+    return torch.stack([x0, y0, x1, y1], dim=1)

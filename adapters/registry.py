@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from os import PathLike
 from types import ModuleType
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all models."""
+    """Return the names of all models that can be run."""
     from adapters.cards import cards
 
-    return tuple(cards())
+    return tuple(name for name, card in cards().items() if not card.unpublished)
 
 
 def card(name: str) -> ModelCard:
@@ -38,15 +39,17 @@ def family(name: str) -> ModuleType:
     """Import the module that builds a model.
 
     Raises:
-        InputError: where the model needs an extra that isn't installed.
+        InputError: where the model can't be had, or needs an extra that isn't installed.
     """
-    chosen = card(name)
+    from adapters.cards import published
+
+    chosen = published(name)
     return import_module(chosen.module or f"adapters.{chosen.family}")
 
 
 def load(
     name: str,
-    weights: str | PathLike[str] | Weights | None = None,
+    weights: str | PathLike[str] | Mapping[str, str | PathLike[str] | None] | Weights | None = None,
     device: str = "cpu",
     dtype: str = "fp32",
     allow_unknown_hash: bool = False,
@@ -56,20 +59,22 @@ def load(
 
     Args:
         name: one of :func:`names`.
-        weights: None for the official checkpoint in the cache, "random" for seeded random weights, a file, or weights
-            that are proven already (adapters.checkpoints.resolve).
+        weights: None for the official checkpoint in the cache, "random" for seeded random weights, a file, or its
+            folder; these by name for a model made of others; or weights that are proven already
+            (adapters.checkpoints.resolve).
         device: "cpu", "cuda" or "cuda:N"; a model without a network stays on the CPU.
         dtype: "fp32", or "bf16" or "fp16" for autocast.
         allow_unknown_hash: take a file that can't be proven to be the official checkpoint.
         options: the family's own, such as FastSAM's ``box_match``.
 
     Raises:
-        InputError: for an unknown name, a missing or wrong checkpoint, a device that isn't there, and where another
-            package's code fails.
+        InputError: for an unknown or unpublished model, a missing or wrong checkpoint, a device that isn't there, and
+            where another package's code fails.
     """
+    from adapters.cards import published
     from adapters.checkpoints import Weights, resolve
 
-    chosen = card(name)
+    chosen = published(name)
     devices.check(device, dtype)
     proven = weights if isinstance(weights, Weights) else resolve(chosen, weights, allow_unknown_hash)
     try:

@@ -11,7 +11,7 @@ from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
 from adapters.sam_like.adapter import SamLike
 from adapters.sam_like.decoder import SAM_DIALECT, Module, TwoWayDecoder
-from adapters.sam_like.frames import LongestSide
+from adapters.sam_like.frames import Frame, LongestSide
 from adapters.state_dict import fill, seeded
 
 
@@ -21,8 +21,10 @@ def build(card: ModelCard, weights: Weights, device: str, dtype: str) -> SamLike
     return with_sam_decoder(card, weights, device, dtype, model.to(device))
 
 
-def with_sam_decoder(card: ModelCard, weights: Weights, device: str, dtype: str, model: Module) -> SamLike:
-    """Return the adapter of a model with SAM's own frame, prompt encoder and mask decoder.
+def with_sam_decoder(
+    card: ModelCard, weights: Weights, device: str, dtype: str, model: Module, frame: Frame | None = None
+) -> SamLike:
+    """Return the adapter of a model with SAM's own prompt encoder and mask decoder, and SAM's frame if none is given.
 
     The model has image_encoder, prompt_encoder and mask_decoder, as segment_anything's Sam does.
     """
@@ -37,7 +39,7 @@ def with_sam_decoder(card: ModelCard, weights: Weights, device: str, dtype: str,
         encoder=model.image_encoder,
         prompt_encoder=SamPromptEncoder(model.prompt_encoder),
         decoder=decoder,
-        frame=LongestSide(),
+        frame=frame or LongestSide(),
     )
 
 

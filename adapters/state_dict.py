@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import IO
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from adapters.cards import ModelCard
-from adapters.checkpoints import RANDOM, Weights
+from adapters.checkpoints import EXPORTED, RANDOM, Weights
 from adapters.errors import InputError
+from adapters.pickled_arrays import read_arrays
 
 StateDict = dict[str, Tensor]
+SAFETENSORS = ".safetensors"
+COUNTER = "num_batches_tracked"
+"""BatchNorm's count of training steps, which evaluation never reads: it may be missing or left over."""
+
 SHOWN = 8
 """So many key names are written out in an error line; the error carries all of them."""
 
@@ -34,7 +40,12 @@ class KeysError(InputError):
 
 
 def fill(
-    module: nn.Module, card: ModelCard, weights: Weights, official_name: Callable[[str], str] = lambda name: name
+    module: nn.Module,
+    card: ModelCard,
+    weights: Weights,
+    official_name: Callable[[str], str] = lambda name: name,
+    unused: tuple[str, ...] = (),
+    state: StateDict | None = None,
 ) -> nn.Module:
     """Give a module its weights and return it in evaluation mode.
 
@@ -45,19 +56,40 @@ def fill(
         card: its card.
         weights: a proven file, or random.
         official_name: maps the module's tensor names to the checkpoint's.
+        unused: how the names of tensors begin that the checkpoint holds and the module doesn't need.
+        state: the checkpoint's tensors, where the family has read and rearranged them; otherwise they are read here.
 
     Raises:
         KeysError: where a tensor is missing, unexpected, or of another shape.
     """
-    if weights.path is not None:
-        assert card.checkpoint is not None
-        state = (read_pickled_module if card.checkpoint.pickled else read)(weights.path, card)
+    state = stored(card, weights) if state is None else state
+    if state is not None:
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(unused)}
         load_strictly(module, state, official_name, f"{card.name}: {weights.path}")
-    elif weights.identity != RANDOM:
-        raise InputError(f"{card.name} can't run without weights")
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     return module.train().eval()
+
+
+def stored(card: ModelCard, weights: Weights) -> StateDict | None:
+    """Return the tensors in a checkpoint under their official names, running no code of its; None for random weights.
+
+    Raises:
+        InputError: where the file holds something else.
+    """
+    if weights.path is None:
+        if weights.identity != RANDOM:
+            raise InputError(f"{card.name} can't run without weights")
+        return None
+    assert card.checkpoint is not None
+    if weights.path.suffix == SAFETENSORS:
+        return read_safetensors(weights.path, card)
+    if weights.path.suffix == EXPORTED:
+        from adapters.sam2_exports import read_exports
+
+        return read_exports(weights.path, card)
+    reader = {None: read, "module": read_pickled_module, "arrays": read_pickled_arrays}[card.checkpoint.pickled]
+    return reader(weights.path, card)
 
 
 def load_strictly(
@@ -68,13 +100,14 @@ def load_strictly(
     Raises:
         KeysError: where they aren't.
     """
-    own = {official_name(name): (name, tensor) for name, tensor in module.state_dict().items()}
+    own = {official_name(name): (name, tensor) for name, tensor in module.state_dict().items() if COUNTER not in name}
+    state = {name: tensor for name, tensor in state.items() if COUNTER not in name}
     missing = sorted(own.keys() - state.keys())
     unexpected = sorted(state.keys() - own.keys())
     misshapen = sorted(key for key in own.keys() & state.keys() if own[key][1].shape != state[key].shape)
     if missing or unexpected or misshapen:
         raise KeysError(where, missing, unexpected, misshapen)
-    module.load_state_dict({own[key][0]: tensor for key, tensor in state.items()})
+    module.load_state_dict({own[key][0]: tensor for key, tensor in state.items()}, strict=False)
 
 
 def read(path: Path, card: ModelCard) -> StateDict:
@@ -120,6 +153,30 @@ def read_pickled_module(path: Path, card: ModelCard) -> StateDict:
     if not isinstance(content, nn.Module):
         raise InputError(f"{card.name}: {path} holds no module")
     return dict(content.state_dict())
+
+
+def read_pickled_arrays(path: Path, card: ModelCard) -> StateDict:
+    """Return the arrays in a pickle of {name: numpy array}, running nothing that the pickle names.
+
+    Raises:
+        InputError: where the file holds something else.
+    """
+    try:
+        return read_arrays(path)
+    except InputError as error:
+        raise InputError(f"{card.name}: {error}") from None
+
+
+def read_safetensors(path: Path, card: ModelCard) -> StateDict:
+    """Return the tensors in a safetensors file.
+
+    Raises:
+        InputError: where it isn't one.
+    """
+    try:
+        return dict(load_file(path))
+    except Exception as error:  # safetensors' own, and the operating system's
+        raise InputError(f"{card.name}: {path} can't be read as safetensors ({type(error).__name__})") from None
 
 
 class _Shell(nn.Module):

@@ -19,11 +19,15 @@ def build(adapter: Adapter) -> tuple[Adapter, dict[str, float]]:
     if isinstance(adapter, SamLike):
         adapter.module.to(memory_format=torch.channels_last)
         encoder = adapter.encoder
-        other.encoder = lambda pixels: encoder(_laid_out(pixels)).contiguous()
+        other.encoder = lambda pixels: _contiguous(encoder(_laid_out(pixels)))
     else:
         network = whole_network(adapter, "channels_last").to(memory_format=torch.channels_last)
         other.network = lambda pixels: network(_laid_out(pixels))
     return other, {}
+
+
+def _contiguous(encoded: Any) -> Any:
+    return tuple(map(_contiguous, encoded)) if isinstance(encoded, tuple) else encoded.contiguous()
 
 
 def _laid_out(pixels: Tensor) -> Tensor:

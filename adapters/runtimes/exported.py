@@ -22,10 +22,11 @@ from adapters.adapter import Adapter
 from adapters.errors import InputError
 from adapters.runtimes.networks import only_fp32, sam_like
 from adapters.sam_like.adapter import SamLike
-from adapters.sam_like.decoder import Attended, ImageSide, TwoWayDecoder
+from adapters.sam_like.decoder import Attended, Finer, ImageSide, TwoWayDecoder
 
-SIDE, OPSET = 1024, 18
+OPSET = 18
 SAMPLE_PROMPTS, SAMPLE_TOKENS = 3, 2
+FINER = ("once", "twice")
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -65,41 +66,54 @@ def build_with(adapter: Adapter, engine: Engine, runtime: str) -> tuple[Adapter,
 
 
 def export_encoder(adapter: SamLike, path: Path) -> Path:
-    """Write the encoder, for one image: pixels (1, 3, 1024, 1024) -> features (1, C, h, w)."""
-    pixels = torch.zeros(1, 3, SIDE, SIDE, device=adapter.device)
-    encoder: Any = adapter.module.image_encoder
-    _export(encoder, {"pixels": pixels}, ("features",), {}, path)
+    """Write the encoder, for one image: pixels (1, 3, S, S) -> features (1, C, h, w), and finer maps if there are."""
+    side = adapter.frame.side
+    pixels = torch.zeros(1, 3, side, side, device=adapter.device)
+    encoder: Any = adapter.encoder
+    _export(encoder, {"pixels": pixels}, tuple(_encoded_shapes(adapter.decoder)), {}, path)
     return path
 
 
 def export_decoder(adapter: SamLike, path: Path) -> Path:
-    """Write the decoder: features (1, C, h, w), sparse (N, S, C) -> logits (N, M, 4h, 4w), scores (N, M)."""
-    height, width = adapter.decoder.grid
-    channels = adapter.decoder.output_tokens.shape[1]
+    """Write the decoder: features (1, C, h, w), sparse (N, S, C) -> logits (N, M, 4h, 4w), scores (N, M).
+
+    Where it takes finer maps, their rows are inputs too.
+    """
+    shapes = _encoded_shapes(adapter.decoder)
+    features, *finer = (torch.zeros(shape, device=adapter.device) for shape in shapes.values())
     inputs = {
-        "features": torch.zeros(1, channels, height, width, device=adapter.device),
-        "sparse": torch.zeros(SAMPLE_PROMPTS, SAMPLE_TOKENS, channels, device=adapter.device),
+        "features": features,
+        "sparse": torch.zeros(SAMPLE_PROMPTS, SAMPLE_TOKENS, features.shape[1], device=adapter.device),
+        **dict(zip(FINER, (own.flatten(1, 2) for own in finer), strict=False)),
     }
     free = {"sparse": {0: torch.export.Dim("prompts"), 1: torch.export.Dim("tokens")}}
     _export(_Decoding(adapter.decoder), inputs, ("logits", "scores"), free, path)
     return path
 
 
+def _encoded_shapes(decoder: TwoWayDecoder) -> Shapes:
+    """Return the shapes of what the encoder gives."""
+    (height, width), channels = decoder.grid, decoder.output_tokens.shape[1]
+    once, twice = (1, 2 * height, 2 * width, channels // 4), (1, 4 * height, 4 * width, channels // 8)
+    finer = zip(FINER, (once, twice), strict=True) if decoder.takes_finer else ()
+    return {"features": (1, channels, height, width), **dict(finer)}
+
+
 class ExportedEncoder:
     """The encoder's graph in the encoder's place."""
 
     def __init__(self, graph: Graph, decoder: TwoWayDecoder) -> None:
-        self.graph = graph
-        self.shape = (1, decoder.output_tokens.shape[1], *decoder.grid)
+        self.graph, self.shapes = graph, _encoded_shapes(decoder)
 
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Return (1, C, h, w) features of (1, 3, 1024, 1024) pixels."""
+    def __call__(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return (1, C, h, w) features of (1, 3, S, S) pixels, and finer maps where there are any."""
         if len(pixels) != 1:
             raise InputError("the exported encoder takes one image at a time")
-        return self.graph({"pixels": pixels.contiguous()}, {"features": self.shape})["features"]
+        found = self.graph({"pixels": pixels.contiguous()}, self.shapes)
+        return tuple(found[name] for name in self.shapes) if len(self.shapes) > 1 else found["features"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finished(Attended):
     """Answers whose masks are computed already: logits (N, M, 4h, 4w)."""
 
@@ -107,7 +121,7 @@ class Finished(Attended):
 
     def __getitem__(self, rows: Tensor) -> Finished:
         """Return the answer to some of the prompts."""
-        return Finished(self.mask_tokens, self.positions, self.scores[rows], self.logits[rows])
+        return Finished(self.mask_tokens, self.positions, self.scores[rows], logits=self.logits[rows])
 
 
 class ExportedDecoder(TwoWayDecoder):
@@ -115,9 +129,9 @@ class ExportedDecoder(TwoWayDecoder):
 
     def __init__(self, graph: Graph, original: TwoWayDecoder) -> None:
         self.graph, self.grid = graph, original.grid
-        self.masks = original.module.num_mask_tokens
+        self.masks, self.takes_finer = original.module.num_mask_tokens, original.takes_finer
 
-    def image_side(self, features: Tensor) -> ImageSide:
+    def image_side(self, features: Tensor, finer: Finer | None = None) -> ImageSide:
         """Return the features as they are.
 
         Raises:
@@ -125,7 +139,7 @@ class ExportedDecoder(TwoWayDecoder):
         """
         if len(features) != 1:
             raise InputError("the exported decoder takes no earlier mask as a prompt")
-        return ImageSide(features.contiguous(), None)
+        return ImageSide(features.contiguous(), None, finer)
 
     def attend(self, image: ImageSide, sparse: Tensor) -> Attended:
         """Run the graph on (N, S, C) embedded prompts."""
@@ -134,9 +148,10 @@ class ExportedDecoder(TwoWayDecoder):
             "logits": (len(sparse), self.masks, 4 * height, 4 * width),
             "scores": (len(sparse), self.masks),
         }
-        found = self.graph({"features": image.keys, "sparse": sparse.contiguous()}, shapes)
+        finer = zip(FINER, image.finer or (), strict=False)
+        found = self.graph({"features": image.keys, "sparse": sparse.contiguous(), **dict(finer)}, shapes)
         nothing = sparse[:, :0]
-        return Finished(nothing, nothing, found["scores"], found["logits"])
+        return Finished(nothing, nothing, found["scores"], logits=found["logits"])
 
     def upscale(self, attended: Attended, columns: Sequence[int]) -> Tensor:
         """Return (N, len(columns), 4h, 4w) logits of the masks asked for."""
@@ -151,8 +166,11 @@ class _Decoding(nn.Module):
         super().__init__()
         self.module, self.decoder = decoder.module, decoder
 
-    def forward(self, features: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
-        attended = self.decoder.attend(self.decoder.image_side(features), sparse)
+    def forward(
+        self, features: Tensor, sparse: Tensor, once: Tensor | None = None, twice: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        finer = None if once is None or twice is None else (once, twice)
+        attended = self.decoder.attend(self.decoder.image_side(features, finer), sparse)
         return self.decoder.upscale(attended, range(self.decoder.module.num_mask_tokens)), attended.scores
 
 

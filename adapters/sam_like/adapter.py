@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,12 +17,13 @@ from adapters import devices
 from adapters.adapter import Adapter, Candidates, Embedding, Resize
 from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
-from adapters.everything import EverythingSettings, Proposals
+from adapters.everything import EverythingSettings
 from adapters.prompts import Prompts
-from adapters.sam_like.decoder import Attended, ImageSide, TwoWayDecoder
+from adapters.sam_like.decoder import Attended, Finer, ImageSide, TwoWayDecoder
 from adapters.sam_like.frames import Frame, LongestSide
-from adapters.sam_like.point_grid import propose
+from adapters.sam_like.point_grid import found_at
 from adapters.stages import stage
+from adapters.ways.found import Found, Watch
 
 SINGLE, MULTIMASK = 0, slice(1, None)
 """SAM's decoder: token 0 is the mask meant to stand alone, the others are for ambiguous prompts."""
@@ -54,10 +55,12 @@ class SamEmbedding(Embedding):
 
     Attributes:
         features: (1, C, h, w) from the image encoder.
+        finer: rows of the finer maps that the decoder adds, where the family has them.
         side: the decoder's view of the features without a mask prompt, made when first needed.
     """
 
     features: Tensor
+    finer: Finer | None = None
     side: ImageSide | None = None
 
 
@@ -67,7 +70,8 @@ class SamLike(Adapter):
     Args:
         card, weights, device, dtype: as in Adapter.
         module: holds all parameters, already on the device.
-        encoder: (1, 3, S, S) -> (1, C, h, w).
+        encoder: (1, 3, S, S) -> (1, C, h, w), or where the decoder takes finer maps that, (1, 2h, 2w, C/4) and
+            (1, 4h, 4w, C/8).
         prompt_encoder: embeds prompts.
         decoder: the two-way decoder.
         frame: the family's preprocessing and its inverse.
@@ -81,7 +85,7 @@ class SamLike(Adapter):
         dtype: str,
         *,
         module: nn.Module,
-        encoder: Callable[[Tensor], Tensor],
+        encoder: Callable[[Tensor], Tensor | tuple[Tensor, ...]],
         prompt_encoder: PromptEncoder,
         decoder: TwoWayDecoder,
         frame: Frame,
@@ -89,6 +93,7 @@ class SamLike(Adapter):
         self.card, self.weights, self.device, self.dtype = card, weights, device, dtype
         self.module, self.encoder, self.prompt_encoder = module, encoder, prompt_encoder
         self.decoder, self.frame = decoder, frame
+        self._parameters = sum(parameter.numel() for parameter in module.parameters())
 
     def _resizing(self, resize: Resize) -> Adapter:
         assert resize == "torch_antialias"
@@ -98,7 +103,7 @@ class SamLike(Adapter):
         return other
 
     def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.module.parameters())
+        return self._parameters
 
     def wait(self) -> None:
         devices.wait(self.device)
@@ -107,9 +112,15 @@ class SamLike(Adapter):
         with stage("preprocess", wait=self.wait):
             pixels = self.frame.prepare(image).to(self.device)
         with stage("encode", wait=self.wait), self.computing():
-            features = self.encoder(pixels).float()
-        height, width = image.shape[:2]
-        return SamEmbedding((height, width), features)
+            height, width = image.shape[:2]
+            return self._embedded(self.encoder(pixels), (height, width))
+
+    def _embedded(self, encoded: Any, image_size: tuple[int, int]) -> SamEmbedding:
+        """Return what is kept of the encoder's output."""
+        if not self.decoder.takes_finer:
+            return SamEmbedding(image_size, encoded.float())
+        features, once, twice = (own.float() for own in encoded)
+        return SamEmbedding(image_size, features, self.decoder.finer_rows(once, twice))
 
     def _decode(self, embedding: Embedding, prompts: Prompts) -> SamCandidates:
         assert isinstance(embedding, SamEmbedding)
@@ -118,16 +129,26 @@ class SamLike(Adapter):
         with self.computing():
             for attended in self.attend(embedding, prompts):
                 logits.append(self.decoder.upscale(attended, columns).float())
-                scores.append(attended.scores.float())
+                scores.append(attended.scores[:, : len(columns)].float())
             if not logits:
                 height, width = self.decoder.grid
                 logits = [torch.zeros(0, len(columns), 4 * height, 4 * width, device=self.device)]
                 scores = [torch.zeros(0, len(columns))]
-        return SamCandidates(torch.cat(logits), torch.cat(scores).cpu().numpy(), embedding.image_size, self)
+        return self._candidates(torch.cat(logits), torch.cat(scores), embedding.image_size)
 
-    def _everything(self, embedding: Embedding, settings: EverythingSettings) -> Proposals:
+    def _candidates(self, logits: Tensor, scores: Tensor, image_size: tuple[int, int]) -> SamCandidates:
+        """Return the answer made of (N, M, 4h, 4w) logits and (N, M) scores."""
+        return SamCandidates(logits, scores.cpu().numpy(), image_size, self)
+
+    def found_at(
+        self,
+        embedding: Embedding,
+        points: NDArray[np.float64],
+        settings: EverythingSettings,
+        watch: Watch | None = None,
+    ) -> Found:
         assert isinstance(embedding, SamEmbedding)
-        return propose(self, embedding, settings)
+        return found_at(self, embedding, points, settings, watch)
 
     def restore(self, logits: Tensor, image_size: tuple[int, int]) -> Iterator[Tensor]:
         """Yield chunks of (K, H, W) logits at the image's own size, in order."""
@@ -161,9 +182,10 @@ class SamLike(Adapter):
     def _image_side(self, embedding: SamEmbedding, prompts: Prompts) -> ImageSide:
         if prompts.logits is not None:
             logits = torch.from_numpy(prompts.logits.copy()).to(self.device)
-            return self.decoder.image_side(self.prompt_encoder.dense(embedding.features, logits))
+            return self.decoder.image_side(self.prompt_encoder.dense(embedding.features, logits), embedding.finer)
         if embedding.side is None:
-            embedding.side = self.decoder.image_side(self.prompt_encoder.dense(embedding.features, None))
+            features = self.prompt_encoder.dense(embedding.features, None)
+            embedding.side = self.decoder.image_side(features, embedding.finer)
         return embedding.side
 
     def computing(self) -> AbstractContextManager[None]:
@@ -172,10 +194,10 @@ class SamLike(Adapter):
 
 
 class SamCandidates(Candidates):
-    """Four masks for each prompt, as low-resolution logits.
+    """Four masks for each prompt, as low-resolution logits, or of a model that has one the single one.
 
     Attributes:
-        logits: (N, 4, 256, 256) float32 on the adapter's device.
+        logits: (N, M, 256, 256) float32 on the adapter's device.
     """
 
     single = SINGLE
@@ -186,6 +208,8 @@ class SamCandidates(Candidates):
     ) -> None:
         self.logits, self.scores, self.image_size = logits, scores, image_size
         self._adapter = adapter
+        if scores.shape[1] == 1:
+            self.multimask = slice(0, None)
 
     def wait(self) -> None:
         self._adapter.wait()
@@ -197,12 +221,15 @@ class SamCandidates(Candidates):
     def chosen_logits(self, columns: NDArray[np.integer]) -> NDArray[np.float32]:
         return np.asarray(self.logits[torch.arange(len(self)), torch.from_numpy(np.asarray(columns))].cpu().numpy())
 
+    def restored(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> Iterator[Tensor]:
+        wanted = self.logits[torch.from_numpy(np.asarray(rows)), torch.from_numpy(np.asarray(columns))]
+        return self._adapter.restore(wanted, self.image_size)
+
     def _masks(self, rows: NDArray[np.integer], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
         masks = np.empty((len(rows), *self.image_size), dtype=bool)
         done = 0
         with torch.inference_mode():
-            wanted = self.logits[torch.from_numpy(np.asarray(rows)), torch.from_numpy(columns)]
-            for chunk in self._adapter.restore(wanted, self.image_size):
+            for chunk in self.restored(rows, columns):
                 masks[done : done + len(chunk)] = (chunk > 0).cpu().numpy()
                 done += len(chunk)
         return masks

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Activation = Callable[[Tensor], Tensor]
+Finer = tuple[Tensor, Tensor]
 
 Module = Any
 """A module of segment_anything's, which has no types."""
@@ -55,23 +56,29 @@ class ImageSide:
     Attributes:
         keys: (1, P, C), or (N, P, C) where a mask prompt makes them differ from prompt to prompt.
         projections: of the first block, shared by all prompts; None where keys differ.
+        finer: rows of two finer maps, to be added while upscaling (TwoWayDecoder.finer_rows); None for no such maps.
     """
 
     keys: Tensor
     projections: _SharedSide | None
+    finer: Finer | None = None
 
 
 @dataclass(frozen=True)
 class Attended:
-    """The transformer's answer to N prompts: mask tokens (N, M, C), positions (N, P, C), scores (N, M)."""
+    """The transformer's answer to N prompts: mask tokens (N, M, C), positions (N, P, C), scores (N, M).
+
+    The image's finer maps come along.
+    """
 
     mask_tokens: Tensor
     positions: Tensor
     scores: Tensor
+    finer: Finer | None = None
 
     def __getitem__(self, rows: Tensor) -> Attended:
         """Return the answer to some of the prompts."""
-        return Attended(self.mask_tokens[rows], self.positions[rows], self.scores[rows])
+        return Attended(self.mask_tokens[rows], self.positions[rows], self.scores[rows], self.finer)
 
 
 class TwoWayDecoder:
@@ -81,22 +88,37 @@ class TwoWayDecoder:
         module: the MaskDecoder that holds the weights, in evaluation mode.
         positional: (1, C, h, w), the dense positional encoding.
         dialect: the family's variations.
+        leading: (L, C) output tokens that come before the quality token and have no part in masks and scores.
+        takes_finer: whether finer maps of the image are added while upscaling.
     """
 
-    def __init__(self, module: Module, positional: Tensor, dialect: Dialect) -> None:
-        self.module, self.dialect = module, dialect
+    def __init__(
+        self,
+        module: Module,
+        positional: Tensor,
+        dialect: Dialect,
+        leading: Tensor | None = None,
+        takes_finer: bool = False,
+    ) -> None:
+        self.module, self.dialect, self.takes_finer = module, dialect, takes_finer
+        self.leading = 0 if leading is None else len(leading)
         self.grid = positional.shape[-2:]
         self.positional = _rows(positional)
         first, self.norm, _, second, _ = module.output_upscaling
         self.upscalings = [_transposed_convolution(layer) for layer in (first, second)]
-        self.output_tokens = torch.cat([module.iou_token.weight, module.mask_tokens.weight])
+        tokens = [module.iou_token.weight, module.mask_tokens.weight]
+        self.output_tokens = torch.cat(tokens if leading is None else [leading, *tokens])
 
-    def image_side(self, features: Tensor) -> ImageSide:
+    def image_side(self, features: Tensor, finer: Finer | None = None) -> ImageSide:
         """Return the image's side from (1 or N, C, h, w) features with the dense prompt already added."""
         keys = _rows(features)
         shared = len(keys) == 1
         layer = self.module.transformer.layers[0]
-        return ImageSide(keys, _SharedSide(layer, keys, keys + self.positional) if shared else None)
+        return ImageSide(keys, _SharedSide(layer, keys, keys + self.positional) if shared else None, finer)
+
+    def finer_rows(self, once: Tensor, twice: Tensor) -> Finer:
+        """Return the rows of maps that are added after one upscaling, (1, 2h, 2w, c), and after two, (1, 4h, 4w, d)."""
+        return _in_upscaled_order(once, self.grid), _in_upscaled_order(twice, self.grid)
 
     def attend(self, image: ImageSide, sparse: Tensor) -> Attended:
         """Run the transformer on (N, S, C) embedded prompts."""
@@ -118,8 +140,9 @@ class TwoWayDecoder:
         queries = queries + last.read(transformer.final_attn_token_to_image, queries + tokens)
         queries = transformer.norm_final_attn(queries)
         masks = self.module.num_mask_tokens
-        scores = _head(self.module.iou_prediction_head, queries[:, 0], self.dialect.head_activation)
-        return Attended(queries[:, 1 : 1 + masks], keys, scores)
+        quality, first = self.leading, self.leading + 1
+        scores = _head(self.module.iou_prediction_head, queries[:, quality], self.dialect.head_activation)
+        return Attended(queries[:, first : first + masks], keys, scores, image.finer)
 
     def upscale(self, attended: Attended, columns: Sequence[int]) -> Tensor:
         """Return (N, len(columns), 4h, 4w) logits of the masks asked for."""
@@ -129,8 +152,13 @@ class TwoWayDecoder:
         (first, first_bias), (second, second_bias) = self.upscalings
         batch, positions, _ = attended.positions.shape
         features = torch.addmm(first_bias, attended.positions.flatten(0, 1), first).view(batch, positions * 4, -1)
+        if attended.finer is not None:
+            features += attended.finer[0]
         features = F.gelu(self.dialect.normalise(features, self.norm)).flatten(0, 1)
-        features = F.gelu(torch.addmm(second_bias, features, second)).view(batch, positions * 16, -1)
+        features = torch.addmm(second_bias, features, second).view(batch, positions * 16, -1)
+        if attended.finer is not None:
+            features += attended.finer[1]
+        features = F.gelu(features)
         return _in_pixel_order(torch.bmm(hyper, features.transpose(1, 2)), self.grid)
 
 
@@ -261,7 +289,7 @@ def _head(mlp: Module, x: Tensor, activation: Activation) -> Tensor:
     for layer in hidden:
         x = activation(layer(x))
     result: Tensor = last(x)
-    return result
+    return result.sigmoid() if mlp.sigmoid_output else result
 
 
 def _transposed_convolution(layer: Module) -> tuple[Tensor, Tensor]:
@@ -276,3 +304,14 @@ def _in_pixel_order(masks: Tensor, grid: Sequence[int]) -> Tensor:
     height, width = grid
     nested = masks.view(batch, count, height, width, 2, 2, 2, 2)
     return nested.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(batch, count, 4 * height, 4 * width)
+
+
+def _in_upscaled_order(features: Tensor, grid: Sequence[int]) -> Tensor:
+    """Put a map in the order that 2x2 upscalings leave: (1, 2h, 2w, c) or (1, 4h, 4w, c) -> (1, positions, c)."""
+    height, width = grid
+    factor, channels = features.shape[1] // height, features.shape[-1]
+    if factor == 2:
+        nested = features.reshape(height, 2, width, 2, channels).permute(0, 2, 1, 3, 4)
+    else:
+        nested = features.reshape(height, 2, 2, width, 2, 2, channels).permute(0, 3, 1, 4, 2, 5, 6)
+    return nested.reshape(1, -1, channels)

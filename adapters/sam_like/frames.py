@@ -21,6 +21,9 @@ Size = tuple[int, int]
 class Frame(ABC):
     """Images are (H, W, 3) uint8 RGB; sizes are (height, width)."""
 
+    side: int
+    """S, of the network's input."""
+
     clip: bool = False
     """Whether coordinates must be clipped to the image before they are scaled."""
 
@@ -41,15 +44,19 @@ class Frame(ABC):
 class LongestSide(Frame):
     """SAM's frame: the longest side to ``side``, zeros at right and bottom, masks by way of the padded square.
 
-    Source: segment_anything/utils/transforms.py, modeling/sam.py (preprocess, postprocess_masks), commit dca509f.
+    Source: segment_anything/utils/transforms.py, modeling/sam.py (preprocess, postprocess_masks), commit dca509f. With
+    another ``side``: mit-han-lab/efficientvit@de7d773, efficientvit/models/efficientvit/sam.py.
     """
 
     side: int = 1024
+    prompt_side: int = 1024
+    """The side of the square that prompts and masks are in, whatever the network's input is."""
+
     torch_antialias: bool = False
     """Resize by torch's antialiased bilinear filter (apply_image_torch) instead of Pillow's (apply_image)."""
 
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
-        height, width = self._resized(image.shape[:2])
+        height, width = self._resized(image.shape[:2], self.side)
         if self.torch_antialias:
             given = torch.from_numpy(image).permute(2, 0, 1)[None].float()
             pixels = F.interpolate(given, (height, width), mode="bilinear", antialias=True)[0]
@@ -60,35 +67,39 @@ class LongestSide(Frame):
         return F.pad((pixels - mean) / std, (0, self.side - width, 0, self.side - height))[None]
 
     def scale(self, image_size: Size) -> NDArray[np.float64]:
-        height, width = self._resized(image_size)
+        height, width = self._resized(image_size, self.prompt_side)
         return np.array([width / image_size[1], height / image_size[0]])
 
     def restore(self, logits: Tensor, image_size: Size) -> Tensor:
-        height, width = self._resized(image_size)
-        square = F.interpolate(logits[None], (self.side, self.side), mode="bilinear", align_corners=False)
+        height, width = self._resized(image_size, self.prompt_side)
+        square = F.interpolate(logits[None], (self.prompt_side, self.prompt_side), mode="bilinear", align_corners=False)
         kept = square[..., :height, :width]
         return F.interpolate(kept, image_size, mode="bilinear", align_corners=False)[0]
 
-    def _resized(self, image_size: Size) -> Size:
-        factor = self.side / max(image_size)
+    @staticmethod
+    def _resized(image_size: Size, side: int) -> Size:
+        factor = side / max(image_size)
         height, width = (max(1, int(length * factor + 0.5)) for length in image_size)
         return height, width
 
 
 @dataclass(frozen=True)
 class Squash(Frame):
-    """EfficientSAM's frame: squashed to a square without antialiasing, masks back in one bicubic step.
+    """Squashed to a square, masks back in one step.
 
-    Source: efficient_sam/efficient_sam.py (preprocess, predict_masks), commit d525f62.
+    As it stands EfficientSAM's: efficient_sam/efficient_sam.py (preprocess, predict_masks), commit d525f62.
+    Antialiased, bilinear back and unclipped SAM 2's: facebookresearch/sam2@2b90b9f, sam2/utils/transforms.py.
     """
 
     side: int = 1024
     clip: bool = True
+    antialias: bool = False
+    back: str = "bicubic"
 
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
         pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         if image.shape[:2] != (self.side, self.side):
-            pixels = F.interpolate(pixels, (self.side, self.side), mode="bilinear")
+            pixels = F.interpolate(pixels, (self.side, self.side), mode="bilinear", antialias=self.antialias)
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
         return (pixels - mean) / std
 
@@ -96,4 +107,4 @@ class Squash(Frame):
         return np.array([self.side / image_size[1], self.side / image_size[0]])
 
     def restore(self, logits: Tensor, image_size: Size) -> Tensor:
-        return F.interpolate(logits[None], image_size, mode="bicubic")[0]
+        return F.interpolate(logits[None], image_size, mode=self.back)[0]

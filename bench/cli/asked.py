@@ -22,15 +22,24 @@ def split(names: str) -> list[str]:
 
 
 def model_names(models: Sequence[str]) -> list[str]:
-    """Return the models asked for, each once, "all" standing for all of them; raises for an unknown one."""
-    from adapters import card, names
+    """Return the models asked for, each once, "all" standing for all that can be run; raises for any other.
 
-    asked = list(names()) if list(models) == [ALL] else list(models)
+    What "all" leaves out, and which licences forbid commercial use, is said on stderr.
+    """
+    from adapters import names
+    from adapters.cards import card, cards, published
+
+    asked = list(names()) if list(models) == [ALL] else list(dict.fromkeys(models))
     if not asked:
         raise InputError("--models names no model")
-    for name in asked:
-        card(name)
-    return list(dict.fromkeys(asked))
+    held = [one for name in asked for one in (name, *published(name).parts)]
+    if list(models) == [ALL]:
+        left_out = [one.name for one in cards().values() if one.unpublished]
+        _say(f"all: {len(left_out)} left out that can't be run: {', '.join(left_out)}")
+    for name in dict.fromkeys(held):
+        if card(name).non_commercial:
+            _say(f"{name}: its licence, {card(name).licence}, forbids commercial use")
+    return asked
 
 
 def model_weights(
@@ -41,20 +50,18 @@ def model_weights(
     from adapters.checkpoints import cached_path, resolve
     from bench.cli.weights import fetch_shown
 
-    sources = _sources(names, given)
-    chosen = {}
-    for name in names:
-        source, path = sources.get(name), cached_path(card(name))
-        missing = source is None and path is not None and not path.exists()
+    held = list(dict.fromkeys(one for name in names for one in (name, *card(name).parts)))
+    sources = _sources(names, held, given)
+    for name in held:
+        path = cached_path(card(name))
+        missing = name not in sources and path is not None and not path.exists()
         if missing and (fetch or _agreed(name)):
-            chosen[name] = fetch_shown(card(name), allow_unknown_hash)
-        else:
-            chosen[name] = resolve(card(name), source, allow_unknown_hash)
-    return chosen
+            fetch_shown(card(name), allow_unknown_hash)
+    return {name: resolve(card(name), sources, allow_unknown_hash) for name in names}
 
 
-def _sources(names: Sequence[str], given: Sequence[str]) -> dict[str, str]:
-    """Return the weights named for models: random for all, NAME=FILE for one, FILE for the only one."""
+def _sources(asked: Sequence[str], names: Sequence[str], given: Sequence[str]) -> dict[str, str]:
+    """Return the weights named for models and their parts: random for all, NAME=FILE for one, FILE for the only one."""
     sources: dict[str, str] = {}
     for value in given:
         name, equals, file = value.partition("=")
@@ -62,11 +69,15 @@ def _sources(names: Sequence[str], given: Sequence[str]) -> dict[str, str]:
             sources = {**dict.fromkeys(names, "random"), **sources}
         elif equals and name in names:
             sources[name] = file
-        elif len(names) == 1:
-            sources[names[0]] = value
+        elif len(asked) == 1:
+            sources[asked[0]] = value
         else:
             raise InputError(f"--weights {value}: random or NAME=FILE needed, NAME one of {', '.join(names)}")
     return sources
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _agreed(name: str) -> bool:

@@ -1,7 +1,8 @@
-"""sambench weights list | fetch | verify."""
+"""sambench weights list | fetch | verify | convert."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from adapters.cards import ModelCard
     from adapters.checkpoints import Weights
 
-app = typer.Typer(help="Official checkpoints: list, fetch, verify.", no_args_is_help=True)
+app = typer.Typer(help="Official checkpoints: list, fetch, verify, convert.", no_args_is_help=True)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Models; all that have a checkpoint, if none is named.")]
 Trust = Annotated[bool, typer.Option("--allow-unknown-hash", help="Keep files for which no hash is published.")]
@@ -78,6 +79,29 @@ def verify_weights(names: Names = None) -> None:
         raise typer.Exit(1)
 
 
+@app.command("convert")
+def convert_weights(
+    name: Annotated[str, typer.Argument(help="A model.")],
+    file: Annotated[Path, typer.Argument(help="Its checkpoint, as published.")],
+    allow_unknown_hash: Annotated[
+        bool, typer.Option("--allow-unknown-hash", help="Take a file that can't be proven to be the official one.")
+    ] = False,
+) -> None:
+    """Turn a checkpoint that is a pickle into safetensors in the cache, running none of its code.
+
+    Results go on naming the file it was made from, by its sha256.
+    """
+    from adapters.cards import card
+    from adapters.checkpoints import resolve
+    from adapters.converted import convert
+    from bench.report.console import console
+
+    weights = resolve(card(name), file, allow_unknown_hash)
+    path = convert(card(name), weights)
+    proof = "official" if weights.official else "not proven"
+    console().print(f"{name}: {path}, made from {weights.short} {proof}, {file}", soft_wrap=True, markup=False)
+
+
 def fetch_shown(card: ModelCard, allow_unknown_hash: bool) -> Weights:
     """Fetch a checkpoint with a progress bar on the terminal."""
     import sys
@@ -96,5 +120,5 @@ def fetch_shown(card: ModelCard, allow_unknown_hash: bool) -> Weights:
 def _cards(names: list[str] | None) -> list[ModelCard]:
     from adapters.cards import card, cards
 
-    chosen = [card(name) for name in names] if names else list(cards().values())
-    return [card for card in chosen if card.checkpoint is not None]
+    chosen = [one for name in names for one in (name, *card(name).parts)] if names else list(cards())
+    return [card(name) for name in dict.fromkeys(chosen) if card(name).checkpoint is not None]

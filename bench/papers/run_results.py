@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from adapters.errors import InputError
 
-RANDOM, POSTPROCESS = "random", "postprocess"
+RANDOM, POSTPROCESS, EVERYTHING = "random", "postprocess", "everything"
 _EMPTY_NUMBERS = {name: [""] for name in ("value", "low", "high", "n")}
 
 
@@ -110,8 +110,10 @@ class RunResults:
     def latency(self) -> pd.DataFrame:
         """The raw samples of every stage."""
         file = self.folder / "latency.csv"
-        columns = ["model", "stage", "n_prompts", "seconds"]
-        return pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=columns)
+        columns = ["model", "stage", "n_prompts", "seconds", "protocol"]
+        samples = pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=columns)
+        named = samples["protocol"].fillna("") if "protocol" in samples else ""
+        return samples.assign(protocol=named)
 
     @property
     def protocols(self) -> list[str]:
@@ -135,13 +137,17 @@ class RunResults:
         value, low, high, n = (float(row[name]) for name in ("value", "low", "high", "n"))
         return Measured(value, low, high, n, str(row["weights"]), identity, replaced.strip() or None)
 
-    def seconds(self, model: str, stage: str) -> float | None:
+    def seconds(self, model: str, stage: str, protocol: str) -> float | None:
         """Return the median time of a stage on one image, of one prompt or one mask where it works on those.
 
-        None if it wasn't taken: prompts are decoded faster together, so only those decoded alone count.
+        None if it wasn't taken: prompts are decoded faster together, so only those decoded alone count. A stage that
+        protocols don't share is taken of the one named.
         """
         samples = self.latency
-        own = samples[(samples["model"] == model) & (samples["stage"] == stage)]
+        theirs = samples["protocol"] == protocol
+        if stage != EVERYTHING or len(self.protocols) == 1:
+            theirs |= samples["protocol"] == ""
+        own = samples[theirs & (samples["model"] == model) & (samples["stage"] == stage)]
         if stage == POSTPROCESS:
             own = own.assign(seconds=own["seconds"] / own["n_prompts"].clip(lower=1), n_prompts=1)
         own = own[own["n_prompts"] <= 1]

@@ -7,8 +7,6 @@ from bench.papers.cells import Cell, cells
 from bench.papers.numbers import Published
 from bench.papers.run_results import RunResults
 
-EVERYTHING = "everything"
-
 
 def our_seconds(cell: Cell, run: RunResults, model: str | None = None) -> float | None:
     """Return the time of a cell's stages in a run, None where it wasn't taken.
@@ -18,9 +16,9 @@ def our_seconds(cell: Cell, run: RunResults, model: str | None = None) -> float 
         run: where the samples are.
         model: instead of the cell's.
     """
-    if cell.preset not in run.protocols or (cell.task == EVERYTHING and len(run.protocols) > 1):
-        return None  # the samples don't say which protocol's point grid they are from
-    taken = [run.seconds(model or cell.model or "", stage) for stage in cell.ours.split("+")]
+    if cell.preset not in run.protocols:
+        return None
+    taken = [run.seconds(model or cell.model or "", stage, cell.preset) for stage in cell.ours.split("+")]
     known = [seconds for seconds in taken if seconds is not None]
     return sum(known) if len(known) == len(taken) else None
 

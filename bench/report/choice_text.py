@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, DETECTOR_BOX, EVERYTHING, NOC, PAIR, group_of, number_of
+from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, DETECTOR_BOX, EVERYTHING, NOC, PAIR, WORDS, group_of, number_of
 from bench.report.choose import Choice, Standing, told
 from bench.report.costs import Costs
 from bench.report.study import Study
@@ -25,7 +25,8 @@ def task_words(task: str) -> str:
         return f"clicks until IoU {number_of(task)} %"
     if group == PAIR:
         return f"agreement, clicks {number_of(task)} px apart"
-    return {DETECTOR_BOX: "a detector's boxes", EVERYTHING: "everything mode"}.get(task, task)
+    others = {DETECTOR_BOX: "a detector's boxes", EVERYTHING: "everything mode", WORDS: "categories' names"}
+    return others.get(task, task)
 
 
 def metric_words(metric: str) -> str:

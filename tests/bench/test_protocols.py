@@ -12,7 +12,8 @@ from bench.protocols.difference import difference, knobs
 from bench.protocols.tasks import check_asked, expand_tasks, tasks_of
 
 PRESETS = {"efficientvit", "edgesam", "efficientsam", "sam-paper", "samfast", "tinysam", "slimsam", "hq", "ritm-noc",
-           "mobilesam-align"}  # fmt: skip
+           "mobilesam-align", "words", "proposals-grid16", "proposals-grid32", "proposals-hierarchical",
+           "proposals-objects", "proposals-objects-yolov8n", "mobilesamv2"}  # fmt: skip
 
 
 def test_every_preset_is_there_and_names_its_source():
