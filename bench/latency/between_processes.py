@@ -4,6 +4,10 @@ So a change must stand out from how far processes of one code are apart, not onl
 process are (Kalibera and Jones, Rigorous benchmarking in reasonable time, ISMM 2013, section 4). Few processes say
 little about that; what is known from earlier ones is put to it as in a moderated t-test (Smyth, Statistical
 Applications in Genetics and Molecular Biology 3, 2004, section 4).
+
+What the machine's pulse tells of a process's own time (bench.latency.pulse) is taken off by analysis of covariance
+(Cochran, Biometrics 13, 1957). Where the pulse changed along with the code, nothing can tell the two apart, and the
+interval becomes wide by itself.
 """
 
 from __future__ import annotations
@@ -21,6 +25,9 @@ SPREAD, WORTH = 0.015, 8
 """Standard deviation between processes, as a share, that is expected before any is seen, and how many degrees of
 freedom that is worth. Memory's layout alone makes 1 or 2 % (Mytkowicz et al., ASPLOS 2009)."""
 
+LEAST_PROCESSES = 3
+"""On each side, for the pulse to be allowed for."""
+
 Floats = NDArray[np.float64]
 
 
@@ -31,11 +38,18 @@ class Processes:
     Attributes:
         base, new: the natural logarithm of each process's median.
         rounds: processes were measured in turn, two of each side a round.
+        pulses: the natural logarithm of each process's median pulse, of base and of new, if known.
     """
 
     base: Sequence[float]
     new: Sequence[float]
     rounds: bool = False
+    pulses: tuple[Sequence[float], Sequence[float]] | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether there are so many of each side that they say by themselves what changed."""
+        return min(len(self.base), len(self.new)) >= LEAST_PROCESSES
 
 
 def processes_of(samples: Sequence[float], counts: Sequence[int]) -> list[float]:
@@ -45,8 +59,15 @@ def processes_of(samples: Sequence[float], counts: Sequence[int]) -> list[float]
 
 
 def beyond_processes(found: Effect, processes: Processes) -> Effect:
-    """Return an effect that is as unsure as the spread between processes makes it, if that is more."""
-    error, freedom = _error(processes)
+    """Return an effect that is as unsure as the spread between processes makes it.
+
+    With several processes on both sides and their pulses, it is what those say, the pulse allowed for; otherwise the
+    effect as it was, less sure where processes make it so.
+    """
+    change, error, freedom = _side(processes)
+    if processes.several and processes.pulses is not None:
+        ratio = float(np.exp(change))
+        found = replace(found, ratio=ratio, low=ratio, high=ratio, logarithm=change, error=0.0, p=0.0)
     p = float(2 * stats.t.sf(abs(found.logarithm) / error, freedom))
     reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
     low, high = np.exp([found.logarithm - reach, found.logarithm + reach])
@@ -59,22 +80,25 @@ def beyond_processes(found: Effect, processes: Processes) -> Effect:
     )
 
 
-def _error(processes: Processes) -> tuple[float, float]:
-    """Return the standard error of the difference between both sides' means, and its degrees of freedom."""
+def _side(processes: Processes) -> tuple[float, float, float]:
+    """Return the difference between both sides, its standard error, and its degrees of freedom."""
     values = np.array([*processes.base, *processes.new])
     design = _design(processes)
     solution, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
     residuals = values - design @ solution
     freedom = len(values) - int(rank)
     variance = (WORTH * SPREAD**2 + float(residuals @ residuals)) / (WORTH + freedom)
-    return float(np.sqrt(variance * np.linalg.pinv(design.T @ design)[0, 0])), WORTH + freedom
+    error = float(np.sqrt(variance * np.linalg.pinv(design.T @ design)[0, 0]))
+    return float(solution[0]), error, WORTH + freedom
 
 
 def _design(processes: Processes) -> Floats:
-    """Return (processes, 1 + rounds): which side each is of, and which round."""
+    """Return (processes, columns): which side each is of, which round, and its pulse."""
     counts = len(processes.base), len(processes.new)
     side = np.repeat([0.0, 1.0], counts)
-    if not processes.rounds:
-        return np.stack([side, np.ones_like(side)], axis=1)
-    number = np.concatenate([np.arange(count) // 2 for count in counts])
-    return np.column_stack([side, number[:, None] == np.unique(number)]).astype(np.float64)
+    number = np.concatenate([np.arange(count) // 2 for count in counts]) if processes.rounds else np.zeros(len(side))
+    columns = [side, *(number[:, None] == np.unique(number)).T]
+    if processes.several and processes.pulses is not None:
+        pulse = np.concatenate(processes.pulses)
+        columns.append(pulse - pulse.mean())
+    return np.column_stack(columns).astype(np.float64)

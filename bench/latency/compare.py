@@ -8,7 +8,7 @@ from typing import Literal
 
 from adapters.errors import InputError
 from bench.holm import holm
-from bench.latency.between_processes import Processes, beyond_processes, processes_of
+from bench.latency.between_processes import LEAST_PROCESSES, Processes, beyond_processes, processes_of
 from bench.latency.compare_blocks import blocks_of, in_turn
 from bench.latency.compare_conditions import obstacles, remarks
 from bench.latency.compare_rule import EFFECT, Verdict, more_samples, verdict
@@ -159,8 +159,12 @@ class _Effects:
         return self._compared(then, now, self._plain)
 
     def drift(self, then: Row, now: Row) -> float:
-        """Return the natural logarithm of what the pulse changed by; 0 where it isn't known, or where ratios count."""
-        known = then.pulses and now.pulses and self.reference is None
+        """Return the natural logarithm of what the pulse changed by; 0 where it isn't known, or where ratios count.
+
+        It is 0, too, where the effect allows for the pulse process by process.
+        """
+        several = min(len(then.processes), len(now.processes)) >= LEAST_PROCESSES
+        known = then.pulses and now.pulses and self.reference is None and not several
         return effect(then.pulses, now.pulses).logarithm if known else 0.0
 
     def _compared(self, then: Row, now: Row, single: Callable[[Row, Row], Effect]) -> Effect:
@@ -173,7 +177,9 @@ class _Effects:
         if not then.processes or not now.processes:
             return found
         before, after = (processes_of(row.samples, row.processes) for row in (then, now))
-        return beyond_processes(found, Processes(before, after, in_turn(self.base, self.new)))
+        pulses = [processes_of(row.pulses, row.beats) for row in (then, now) if row.beats and all(row.beats)]
+        known = (pulses[0], pulses[1]) if len(pulses) == 2 else None
+        return beyond_processes(found, Processes(before, after, in_turn(self.base, self.new), known))
 
     def _plain(self, then: Row, now: Row) -> Effect:
         return effect(then.samples, now.samples, blocks_of(then, self.base), blocks_of(now, self.new))

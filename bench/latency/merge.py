@@ -31,6 +31,7 @@ def merged(rows: Sequence[Row]) -> Row:
             "host_samples": _joined([row.host_samples for row in rows]),
             "pulses": [seconds for row in rows for seconds in row.pulses],
             "processes": [len(row.samples) for row in rows],
+            "beats": [len(row.pulses) for row in rows],
             **summary(samples),
             "warmups": max(row.warmups for row in rows),
             "settled": all(row.settled for row in rows),

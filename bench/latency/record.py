@@ -50,7 +50,7 @@ class Row(BaseModel):
         samples: every time taken.
         host_samples: on a CUDA device, whose events gave the samples, the same by the host's clock.
         pulses: what a fixed calculation took meanwhile (bench.latency.pulse).
-        processes: how many of the samples each process took, in order.
+        processes: how many of the samples each process took, in order; beats: how many of the pulses.
         low, high: 95 % bootstrap interval of the median.
         peak_rss_mb, peak_cuda_mb: most memory held during the row.
         parameters: held by the model; macs: of one call, None where they aren't known.
@@ -77,6 +77,7 @@ class Row(BaseModel):
     host_samples: list[float] | None = None
     pulses: list[float] = []
     processes: list[int] = []
+    beats: list[int] = []
     median: float | None = None
     p90: float | None = None
     p99: float | None = None

@@ -18,8 +18,9 @@ from tests.conftest import read_json
 
 QUICK = ("--device", "cpu", "--samples", 3, "--seconds", 0.01, "--processes", 1)
 ROW = {"model", "weights", "device", "dtype", "runtime", "stage", "n_prompts", "batch", "status", "reason", "first_s",
-       "compile_s", "warmups", "settled", "samples", "host_samples", "pulses", "processes", "median", "p90", "p99",
-       "low", "high", "peak_rss_mb", "peak_cuda_mb", "parameters", "macs", "output_check", "masks_digest"}  # fmt: skip
+       "compile_s", "warmups", "settled", "samples", "host_samples", "pulses", "processes", "beats", "median",
+       "p90", "p99", "low", "high", "peak_rss_mb", "peak_cuda_mb", "parameters", "macs", "output_check",
+       "masks_digest"}  # fmt: skip
 
 
 def arguments(folder, out, *more, models="sleeping", stages="preprocess,encode,decode_box8,end_to_end"):

@@ -58,6 +58,43 @@ def effect_in_turn(rng, factor):
     return beyond_processes(effect(base, new, rounds, rounds), sides)
 
 
+def shifting(rng, factor, in_turn):
+    """Return the effect where the machine leaps between two speeds, which its pulse shows, but not in full."""
+    order = "bnnb" * 3 if in_turn else "bbbnnn"
+    level = np.where(rng.random() < 0.5, 0.2, 0.0) * np.ones(len(order))
+    for place in range(1, len(order)):
+        level[place] = 0.2 - level[place - 1] if rng.random() < 0.15 else level[place - 1]
+    code = np.array([factor if side == "n" else 1.0 for side in order])
+    samples = [
+        one * 0.02 * np.exp(own + rng.normal(0, 0.01) + rng.normal(0, 0.01, EACH))
+        for one, own in zip(code, level, strict=True)
+    ]
+    pulses = level / 1.2 + rng.normal(0, 0.005, len(order))
+    sides = [[number for number, side in enumerate(order) if side == own] for own in "bn"]
+    base, new = (np.concatenate([samples[number] for number in own]) for own in sides)
+    counts = [EACH] * (len(order) // 2)
+    found = Processes(
+        processes_of(base, counts),
+        processes_of(new, counts),
+        rounds=in_turn,
+        pulses=(pulses[sides[0]].tolist(), pulses[sides[1]].tolist()),
+    )
+    return beyond_processes(effect(base, new), found)
+
+
+def test_a_machine_that_leaps_hides_five_percent_from_nobody_who_measures_in_turn():
+    rng = np.random.default_rng(3)
+    found = [shifting(rng, 1.05, in_turn=True) for _ in range(PAIRS)]
+    assert Counter(verdict(one, one.p) for one in found)["slower"] >= 0.95 * PAIRS
+
+
+@pytest.mark.parametrize("in_turn", [True, False])
+def test_a_machine_that_leaps_alarms_nobody(in_turn):
+    rng = np.random.default_rng(4)
+    found = Counter(verdict(one, one.p) for one in (shifting(rng, 1.0, in_turn) for _ in range(PAIRS)))
+    assert found["slower"] + found["faster"] <= 0.01 * PAIRS
+
+
 def test_one_process_in_a_spell_of_load_alarms_nobody():
     rng = np.random.default_rng(1)
     (base, counts), (new, _) = series(rng, 3), series(rng, 3)
