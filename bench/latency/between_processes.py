@@ -5,9 +5,8 @@ process are (Kalibera and Jones, Rigorous benchmarking in reasonable time, ISMM 
 little about that; what is known from earlier ones is put to it as in a moderated t-test (Smyth, Statistical
 Applications in Genetics and Molecular Biology 3, 2004, section 4).
 
-What the machine's pulse tells of a process's own time (bench.latency.pulse) is taken off by analysis of covariance
-(Cochran, Biometrics 13, 1957). Where the pulse changed along with the code, nothing can tell the two apart, and the
-interval becomes wide by itself.
+Where processes were measured in turn, what the machine's pulse tells of each one's time (bench.latency.pulse) is taken
+off by analysis of covariance (Cochran, Biometrics 13, 1957).
 """
 
 from __future__ import annotations
@@ -24,9 +23,6 @@ from bench.latency.effect import LEVEL, Effect
 SPREAD, WORTH = 0.015, 8
 """Standard deviation between processes, as a share, that is expected before any is seen, and how many degrees of
 freedom that is worth. Memory's layout alone makes 1 or 2 % (Mytkowicz et al., ASPLOS 2009)."""
-
-LEAST_PROCESSES = 3
-"""On each side, for the pulse to be allowed for."""
 
 Floats = NDArray[np.float64]
 
@@ -46,11 +42,6 @@ class Processes:
     rounds: bool = False
     pulses: tuple[Sequence[float], Sequence[float]] | None = None
 
-    @property
-    def several(self) -> bool:
-        """Whether there are so many of each side that they say by themselves what changed."""
-        return min(len(self.base), len(self.new)) >= LEAST_PROCESSES
-
 
 def processes_of(samples: Sequence[float], counts: Sequence[int]) -> list[float]:
     """Return the natural logarithm of each process's median, of samples in order and how many each process took."""
@@ -61,11 +52,11 @@ def processes_of(samples: Sequence[float], counts: Sequence[int]) -> list[float]
 def beyond_processes(found: Effect, processes: Processes) -> Effect:
     """Return an effect that is as unsure as the spread between processes makes it.
 
-    With several processes on both sides and their pulses, it is what those say, the pulse allowed for; otherwise the
-    effect as it was, less sure where processes make it so.
+    Of processes that were measured in turn, their pulses known, it is what those say, the pulse allowed for; otherwise
+    the effect as it was, less sure where processes make it so.
     """
     change, error, freedom = _side(processes)
-    if processes.several and processes.pulses is not None:
+    if processes.rounds and processes.pulses is not None:
         ratio = float(np.exp(change))
         found = replace(found, ratio=ratio, low=ratio, high=ratio, logarithm=change, error=0.0, p=0.0)
     p = float(2 * stats.t.sf(abs(found.logarithm) / error, freedom))
@@ -98,7 +89,7 @@ def _design(processes: Processes) -> Floats:
     side = np.repeat([0.0, 1.0], counts)
     number = np.concatenate([np.arange(count) // 2 for count in counts]) if processes.rounds else np.zeros(len(side))
     columns = [side, *(number[:, None] == np.unique(number)).T]
-    if processes.several and processes.pulses is not None:
+    if processes.rounds and processes.pulses is not None:
         pulse = np.concatenate(processes.pulses)
         columns.append(pulse - pulse.mean())
     return np.column_stack(columns).astype(np.float64)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from adapters.errors import InputError
 from bench.holm import holm
-from bench.latency.between_processes import LEAST_PROCESSES, Processes, beyond_processes, processes_of
+from bench.latency.between_processes import Processes, beyond_processes, processes_of
 from bench.latency.compare_blocks import blocks_of, in_turn
 from bench.latency.compare_conditions import obstacles, remarks
 from bench.latency.compare_rule import EFFECT, Verdict, more_samples, verdict
@@ -163,8 +163,7 @@ class _Effects:
 
         It is 0, too, where the effect allows for the pulse process by process.
         """
-        several = min(len(then.processes), len(now.processes)) >= LEAST_PROCESSES
-        known = then.pulses and now.pulses and self.reference is None and not several
+        known = then.pulses and now.pulses and self.reference is None and not in_turn(self.base, self.new)
         return effect(then.pulses, now.pulses).logarithm if known else 0.0
 
     def _compared(self, then: Row, now: Row, single: Callable[[Row, Row], Effect]) -> Effect:

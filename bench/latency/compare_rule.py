@@ -7,10 +7,10 @@ A row is *slower* or *faster* if all of these hold:
 - The ratio is at least the minimum effect away from 1, 3 % if nothing else is asked for. Two processes that run the
   same code differ by 1 or 2 % through the layout of their memory alone (Mytkowicz et al., Producing wrong data without
   doing anything obviously wrong, ASPLOS 2009); pyperf's --min-speed and asv's factor are there for the same reason.
-- The machine's pulse (bench.latency.pulse) doesn't explain it. With several processes on both sides it is allowed for
-  process by process (bench.latency.between_processes). With fewer, what remains of the change after MARGIN times what
-  the pulse changed by, in the same direction, is still the minimum effect. A machine under other load doesn't slow all
-  stages alike, hence a margin.
+- The machine's pulse (bench.latency.pulse) doesn't explain it: what remains of the change after MARGIN times what the
+  pulse changed by, in the same direction, is still the minimum effect. A machine under other load doesn't slow all
+  stages alike, hence a margin. Of processes measured in turn the pulse is allowed for one by one instead
+  (bench.latency.between_processes).
 
 It is the *same* if the ratio's 95 % interval lies within the minimum effect on both sides. Otherwise one *can't tell*
 yet.
