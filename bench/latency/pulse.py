@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-BURST, INTERVAL = 2, 0.2
+BURST, INTERVAL = 2, 0.02
 """So many beats at a time, at a stage's begin, at its end, and whenever so many seconds have gone since the last."""
 
 POSITIONS, TOKENS, WIDTH, BLOCKS = 4096, 72, 256, 2
