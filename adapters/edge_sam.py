@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
-from adapters.repvit_sam import fused, neck, repvit
-from adapters.sam import sam_around, with_sam_decoder
+from adapters.repvit_sam import fused, repvit
+from adapters.sam import neck, sam_around, with_sam_decoder
 from adapters.sam_like.adapter import SamLike
 from adapters.state_dict import fill, seeded
 

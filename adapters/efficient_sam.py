@@ -12,7 +12,6 @@ from functools import partial
 
 import torch
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
-from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.prompt_encoder import PositionEmbeddingRandom
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from torch.nn import functional as F
 
 from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
+from adapters.sam import neck
 from adapters.sam_like.adapter import SamLike
 from adapters.sam_like.decoder import Dialect, Module, TwoWayDecoder
 from adapters.sam_like.frames import Squash
@@ -72,12 +72,7 @@ class ImageEncoder(nn.Module):
         self.blocks = nn.Sequential(
             *(Block(embed_dim, num_heads, qkv_bias=True, norm_layer=norm) for _ in range(DEPTH))
         )
-        self.neck = nn.Sequential(
-            nn.Conv2d(embed_dim, WIDTH, kernel_size=1, bias=False),
-            LayerNorm2d(WIDTH),
-            nn.Conv2d(WIDTH, WIDTH, kernel_size=3, padding=1, bias=False),
-            LayerNorm2d(WIDTH),
-        )
+        self.neck = neck(embed_dim)
 
     def forward(self, pixels: Tensor) -> Tensor:
         patches = self.patch_embed["proj"](pixels).flatten(2).transpose(1, 2)

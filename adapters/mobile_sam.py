@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
-from segment_anything.modeling.common import LayerNorm2d
 from timm.models.tiny_vit import TinyVit
 from torch import Tensor, nn
 
 from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
-from adapters.sam import sam_around, with_sam_decoder
+from adapters.sam import neck, sam_around, with_sam_decoder
 from adapters.sam_like.adapter import SamLike
 from adapters.state_dict import fill, seeded
 
@@ -35,12 +34,7 @@ class TinyViTEncoder(nn.Module):
         self.trunk.stages[-1].downsample.conv2.conv.stride = (1, 1)
         self.img_size = 1024  # asked for by segment_anything's Sam and SamPredictor
         width = architecture["embed_dims"][-1]
-        self.neck = nn.Sequential(
-            nn.Conv2d(width, 256, kernel_size=1, bias=False),
-            LayerNorm2d(256),
-            nn.Conv2d(256, 256, kernel_size=3, padding=1, bias=False),
-            LayerNorm2d(256),
-        )
+        self.neck = neck(width)
 
     def forward(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.neck(self.trunk.stages(self.trunk.patch_embed(pixels)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from segment_anything.modeling.common import LayerNorm2d
 from timm.layers import SqueezeExcite
 from timm.models.repvit import ConvNorm, RepVggDw
 from timm.utils import reparameterize_model
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
-from adapters.sam import sam_around, with_sam_decoder
+from adapters.sam import neck, sam_around, with_sam_decoder
 from adapters.sam_like.adapter import SamLike
 from adapters.state_dict import fill, seeded
 
@@ -75,16 +74,6 @@ def fused(adapter: SamLike) -> SamLike:
     """
     seeded(lambda: reparameterize_model(adapter.module, inplace=True)).eval().requires_grad_(False)
     return adapter
-
-
-def neck(width: int) -> nn.Sequential:
-    """Return SAM's neck: (1, width, h, w) -> (1, 256, h, w)."""
-    return nn.Sequential(
-        nn.Conv2d(width, 256, kernel_size=1, bias=False),
-        LayerNorm2d(256),
-        nn.Conv2d(256, 256, kernel_size=3, padding=1, bias=False),
-        LayerNorm2d(256),
-    )
 
 
 class _Residual(nn.Module):

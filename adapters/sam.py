@@ -5,7 +5,8 @@ from __future__ import annotations
 import segment_anything
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
-from torch import Tensor
+from segment_anything.modeling.common import LayerNorm2d
+from torch import Tensor, nn
 
 from adapters.cards import ModelCard
 from adapters.checkpoints import Weights
@@ -50,6 +51,16 @@ def sam_around(image_encoder: Module) -> Module:
         embed_dim=256, image_embedding_size=(64, 64), input_image_size=(1024, 1024), mask_in_chans=16
     )
     return Sam(image_encoder, prompt_encoder, MaskDecoder(transformer_dim=256, transformer=transformer))
+
+
+def neck(width: int) -> nn.Sequential:
+    """Return the neck of SAM's image encoder: (1, width, h, w) -> (1, 256, h, w) (modeling/image_encoder.py)."""
+    return nn.Sequential(
+        nn.Conv2d(width, 256, kernel_size=1, bias=False),
+        LayerNorm2d(256),
+        nn.Conv2d(256, 256, kernel_size=3, padding=1, bias=False),
+        LayerNorm2d(256),
+    )
 
 
 class SamPromptEncoder:

@@ -31,7 +31,8 @@ from bench.latency.effect import LEVEL, Effect
 EFFECT, ALPHA, POWER = 0.03, 0.01, 0.95
 
 MARGIN = 1.5
-"""On a machine that was slowed from outside, stages changed by 0.5 to 1.2 times as much as the pulse."""
+"""While a machine was slowed from outside, in two minutes recorded on it, stages changed by 0.5 to 1.2 times as much as
+the pulse."""
 
 LEAST_SAMPLES = 10
 """With fewer on either side the test's normal approximation says too little."""
