@@ -17,7 +17,6 @@ from bench.latency.clock import clock_for
 from bench.latency.costs import Costs
 from bench.latency.inputs import Inputs, read_image
 from bench.latency.measure import LEAST_SAMPLES, LEAST_WARMUPS, Amount, Measured, measure, no_collecting
-from bench.latency.memory import peak_cuda_mb, peak_rss_mb, reset_peaks
 from bench.latency.output_check import answers, compare, objection
 from bench.latency.pulse import Beat, beat_on
 from bench.latency.record import OutputCheck, Row
@@ -25,6 +24,7 @@ from bench.latency.spec import Spec
 from bench.latency.stages import Stage, stage
 from bench.latency.summary import summary
 from bench.latency.tasks import Bench, task, together
+from bench.memory import peak_cuda_mb, peak_rss_mb, reset_peaks
 
 COMPILE = "compile"
 COMPILED = ("encode", "decode", "everything")

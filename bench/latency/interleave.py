@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from adapters.errors import InputError
 from bench.latency.compare_blocks import IN_TURN
 from bench.latency.execute import child_rows
-from bench.latency.merge import merged, shared_out
+from bench.latency.merge import merged
 from bench.latency.record import Key, Record, Row, now
 from bench.latency.record_file import named
 from bench.latency.spec import Spec
@@ -54,7 +54,8 @@ def interleaved(
 
     Args:
         fresh: what bench.latency.plan makes for the specs: machine, environment, settings, rows to be measured.
-        specs: what to measure; ``samples`` are divided among the processes of a side, ``seconds`` too.
+        specs: what to measure; each process takes all ``samples``, its share of ``seconds`` allowing: what it costs
+            to start one would buy hundreds of a decoder's.
         base_python, new_python: interpreters of environments that have sambench installed.
         rounds: of four processes, for each spec.
         on_row: told "base" or "new" and each row that a process has finished.
@@ -72,7 +73,7 @@ def interleaved(
         versions = {side: _versions(python, fresh) for side, python in pythons.items()}
         found: dict[str, Found] = {BASE: {}, NEW: {}}
         for spec in specs:
-            share = shared_out(spec, 2 * rounds)
+            share = spec.model_copy(update={"seconds": spec.seconds / (2 * rounds)})
             for side in ORDER * rounds:
                 for row in child_rows(share, pythons[side]):
                     found[side].setdefault(row.key, []).append(row)

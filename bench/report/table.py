@@ -22,6 +22,7 @@ PRECISION = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 STAGES = ("load", "preprocess", "encode", "ground", "decode", "postprocess")
 EACH = {"decode": "prompt", "postprocess": "mask", "encode": "image", "preprocess": "image",
         "ground": "image"}  # fmt: skip
+MEMORY = {"peak_rss_mb": "memory at most\nMB", "peak_cuda_mb": "on the GPU\nMB"}
 
 
 def print_run(folder: Path) -> None:
@@ -31,21 +32,22 @@ def print_run(folder: Path) -> None:
     latency = pd.read_csv(folder / "latency.csv")
     out = console()
     out.print()
-    for table in _tables(record["plan"], results, latency):
+    for table in _tables(record, results, latency):
         out.print(table)
     for line in _footnotes(record):
         out.print(line, highlight=False, markup=False)
     out.print(f"files: {folder}/results.csv, instances.parquet, latency.csv, run.json", highlight=False, markup=False)
 
 
-def _tables(plan: dict[str, Any], results: pd.DataFrame, latency: pd.DataFrame) -> Iterator[Table]:
+def _tables(record: dict[str, Any], results: pd.DataFrame, latency: pd.DataFrame) -> Iterator[Table]:
+    plan = record["plan"]
     for protocol in plan["protocols"]:
         own = results[results["protocol"].str.startswith(f"{protocol['name']}/")]
         yield from _tables_of(plan, protocol, own)
     by_way = ways(results, latency)
     if len(by_way):
         yield _ways_table(by_way)
-    yield _latency_table(plan, latency)
+    yield _latency_table(plan, latency, record.get("memory", {}))
 
 
 def _tables_of(plan: dict[str, Any], protocol: dict[str, Any], results: pd.DataFrame) -> Iterator[Table]:
@@ -118,8 +120,8 @@ def _ways_table(frame: pd.DataFrame) -> Table:
     return table
 
 
-def _latency_table(plan: dict[str, Any], latency: pd.DataFrame) -> Table:
-    """Medians; a stage that works on prompts or masks is shown for each of them.
+def _latency_table(plan: dict[str, Any], latency: pd.DataFrame, memory: dict[str, dict[str, float]]) -> Table:
+    """Medians, and the most memory; a stage that works on prompts or masks is shown for each of them.
 
     Everything mode's are in a table of their own, told apart by protocol.
     """
@@ -132,7 +134,9 @@ def _latency_table(plan: dict[str, Any], latency: pd.DataFrame) -> Table:
         else f"{stage}\nms"
         for stage in stages
     ]
-    table = Table("model", *headers, "first image\nms", title="latency while running, median")
+    kinds = [kind for kind in MEMORY if any(kind in held for held in memory.values())]
+    most = [MEMORY[kind] for kind in kinds]
+    table = Table("model", *headers, "first image\nms", *most, title="latency while running, median")
     for model in plan["models"]:
         own = latency[latency["model"] == model["name"]]
         cells = []
@@ -141,7 +145,10 @@ def _latency_table(plan: dict[str, Any], latency: pd.DataFrame) -> Table:
             each = samples["seconds"] / samples["n_prompts"].clip(lower=1)
             cells.append(f"{1000 * each.median():.1f}" if len(each) else "-")
         first = own[own["stage"].isin(["first_preprocess", "first_encode"])]
-        table.add_row(model["name"], *cells, f"{1000 * first['seconds'].sum():.0f}" if len(first) else "-")
+        cells.append(f"{1000 * first['seconds'].sum():.0f}" if len(first) else "-")
+        held = memory.get(model["name"], {})
+        cells += [f"{held[kind]:.0f}" if kind in held else "-" for kind in kinds]
+        table.add_row(model["name"], *cells)
     return table
 
 

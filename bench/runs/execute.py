@@ -16,6 +16,7 @@ from adapters.errors import InputError
 from adapters.stages import listening
 from bench.datasets import Dataset, Image
 from bench.datasets.check import HINT
+from bench.memory import peaks, reset_peaks
 from bench.runs.detections import Detections
 from bench.runs.evaluate import evaluate
 from bench.runs.folder import RUN_FILE, RunFolder
@@ -88,6 +89,7 @@ def _run_model(
         if not path.exists():
             if adapter is None:
                 adapters.family(model.name)
+                reset_peaks(plan.conditions.device)
                 started = time.perf_counter()
                 adapter = adapters.load(model.name, weights[model.name], *where)
                 stopwatch("load", 0, time.perf_counter() - started)
@@ -147,6 +149,7 @@ def _run_shard(
         "device": adapter.device,
         "dtype": adapter.dtype,
         "latency": stopwatch.taken(),
+        "memory": peaks(adapter.device),
     }
 
 

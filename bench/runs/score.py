@@ -73,7 +73,8 @@ def score(plan: Plan, dataset: Dataset, detections: Detections | None, folder: R
     Returns:
         For run.json: ``counts`` says for each model, protocol and task how many instances there were, how many were
         scored, and how many were left out for which reason, which add up; ``unread`` names images that couldn't be
-        read; ``images_sha256`` is the hash of all image files that were.
+        read; ``images_sha256`` is the hash of all image files that were; ``memory`` says for each model the most
+        that was held during its turn.
     """
     truth = _Truth(dataset)
     results: list[list[Any]] = []
@@ -81,6 +82,7 @@ def score(plan: Plan, dataset: Dataset, detections: Detections | None, folder: R
     counts: dict[str, Any] = {}
     unread: dict[str, str] = {}
     files: dict[int, str] = {}
+    memory: dict[str, dict[str, float]] = {}
     pairs: dict[tuple[str, Key], Rows] = {}
     protocols = {protocol.name: protocol for protocol in plan.protocols}
     order = {(job.protocol, job.task): number for model in plan.models for number, job in enumerate(model.jobs)}
@@ -105,11 +107,17 @@ def score(plan: Plan, dataset: Dataset, detections: Detections | None, folder: R
             samples += answers.latency
             unread |= {str(image_id): why for image_id, why in answers.unread.items()}
             files |= answers.files
+            memory[model.name] = answers.memory
     results += _agreements(plan, protocols, pairs)
     write_whole(folder.path / "instances.parquet", instances.getvalue())
     write_whole(folder.path / "latency.csv", _csv(LATENCY_COLUMNS, samples))
     write_whole(folder.path / "results.csv", _csv(RESULT_COLUMNS, results))
-    return {"counts": counts, "unread": dict(sorted(unread.items())), "images_sha256": _hash_of_all(files)}
+    return {
+        "counts": counts,
+        "unread": dict(sorted(unread.items())),
+        "images_sha256": _hash_of_all(files),
+        "memory": memory,
+    }
 
 
 @dataclass
@@ -122,6 +130,7 @@ class _Answers:
     files: dict[int, str] = field(default_factory=dict)
     unread: dict[int, str] = field(default_factory=dict)
     latency: list[list[Any]] = field(default_factory=list)
+    memory: dict[str, float] = field(default_factory=dict)
 
 
 def _answers(plan: Plan, model: ModelIdentity, dataset: Dataset, folder: RunFolder) -> _Answers:
@@ -141,6 +150,9 @@ def _answers(plan: Plan, model: ModelIdentity, dataset: Dataset, folder: RunFold
         for stage, prompts, seconds in shard["latency"]:
             name, _, protocol = stage.partition("/")
             answers.latency.append([model.name, name, prompts, shard["device"], shard["dtype"], seconds, protocol])
+        for kind, held in shard.get("memory", {}).items():
+            if held is not None:
+                answers.memory[kind] = max(held, answers.memory.get(kind, 0.0))
     for found in answers.detections.values():
         found.sort(key=lambda one: one["image_id"])
     return answers

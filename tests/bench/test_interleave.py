@@ -95,7 +95,7 @@ def turns(folder):
     return (folder / "log").read_text().split()
 
 
-def test_processes_alternate_and_samples_are_shared_out(python, spec, fresh, tmp_path):
+def test_processes_alternate_and_each_takes_all_samples(python, spec, fresh, tmp_path):
     told = Counter()
     base, new = interleaved(
         fresh, [spec], python("old", 1.0), python("new", 1.1), 2, lambda side, row: told.update([side])
@@ -105,9 +105,9 @@ def test_processes_alternate_and_samples_are_shared_out(python, spec, fresh, tmp
     for record in (base, new):
         assert record.status == "complete"
         assert [row.stage for row in record.rows] == list(STAGES)
-        assert {len(row.samples) for row in record.rows} == {60}
+        assert {len(row.samples) for row in record.rows} == {4 * 60}
         assert record.environment["versions"] == {"sambench": "1.0", "torch": "1.0"}
-    assert blocks_of(base.rows[0], base) == [0] * 30 + [1] * 30
+    assert blocks_of(base.rows[0], base) == [0] * 120 + [1] * 120
     assert "PYTHONSAFEPATH" not in os.environ
 
 

@@ -23,6 +23,11 @@ def reset_peaks(device: str) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
+def peaks(device: str) -> dict[str, float | None]:
+    """Return the most memory held since the last reset, in MB: resident, and of CUDA's tensors."""
+    return {"peak_rss_mb": peak_rss_mb(), "peak_cuda_mb": peak_cuda_mb(device)}
+
+
 def peak_rss_mb() -> float:
     """Return the most memory resident since the last reset, in MB; since the start where there is no resetting.
 
