@@ -20,6 +20,7 @@ from bench.cli import (
     report,
     reproduce,
     run,
+    speedups,
     tables,
     weights,
 )
@@ -42,6 +43,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("latency")(latency.latency)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
+app.command("speedups")(speedups.speedups)
 app.command("doctor")(doctor.doctor)
 app.command("models")(models.models)
 app.command("check-adapter")(check_adapter.check_adapter)

@@ -1,4 +1,4 @@
-"""Times, ours and papers', and how they compare to SAM ViT-H's on the same machine."""
+"""Times, ours and papers', and how they compare to another model's on the same machine."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def speed(cell: Cell, run: RunResults) -> float | None:
     return anchor / own if anchor and own else None
 
 
-def paper_speed(cell: Cell) -> float | None:
-    """Return the same of the paper, from the same table, hardware and protocol."""
+def paper_speed(cell: Cell, relative: str = SAM_VIT_H) -> float | None:
+    """Return how many times as fast as another model the paper has it, in the same table, hardware and protocol."""
     for other in cells(cell.table):
-        if other.model == SAM_VIT_H and _like(other.published, cell.published):
+        if other.model == relative and _like(other.published, cell.published):
             anchor, own = _seconds(other.published), _seconds(cell.published)
             return anchor / own if anchor and own else None
     return None
