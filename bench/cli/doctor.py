@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.errors import InputError
+from bench.cli.options import Device, Dtype
 
 if TYPE_CHECKING:
     from adapters.adapter import Adapter
@@ -18,8 +19,8 @@ STYLES = {"good": "green", "mind": "yellow", "unknown": "dim", "wrong": "bold re
 def doctor(
     model: Annotated[str, typer.Option(help="The model that is tried.")] = "mobile_sam",
     weights: Annotated[str, typer.Option(help="random, official, or a file.")] = "random",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="fp32, or bf16 or fp16 autocast.")] = "fp32",
+    device: Device = "auto",
+    dtype: Dtype = "fp32",
     seconds: Annotated[float, typer.Option(help="How long the A/A run takes.")] = 20.0,
     data: Annotated[str, typer.Option(help="sample, or a folder of images.")] = SAMPLE,
     allow_unknown_hash: Annotated[

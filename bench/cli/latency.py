@@ -11,6 +11,7 @@ import typer
 
 from adapters.errors import InputError
 from bench.cli.asked import SAMPLE
+from bench.cli.options import AllowUnknownHash, Device, Fetch, Models, WeightsOf
 
 if TYPE_CHECKING:
     from bench.latency.record import Record, Row
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def latency(
-    models: Annotated[str, typer.Option(help="Names, separated by commas, or all.")] = "mobile_sam",
-    weights: Annotated[list[str] | None, typer.Option(help="random, NAME=FILE, or FILE for a single model.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    models: Models = "mobile_sam",
+    weights: WeightsOf = None,
+    device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="fp32, or bf16 or fp16 autocast; several, separated by commas.")] = "fp32",
     runtime: Annotated[
         str, typer.Option(help="eager, compile, channels_last, onnxruntime, openvino, separated by commas.")
@@ -45,11 +46,8 @@ def latency(
         typer.Option(help="The Python of another environment: measure it in turn with this one, and compare."),
     ] = None,
     rounds: Annotated[int, typer.Option(help="With --against: rounds of four processes, old, new, new, old.")] = 3,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Download the checkpoints that are missing.")] = False,
-    allow_unknown_hash: Annotated[
-        bool,
-        typer.Option("--allow-unknown-hash", help="Take checkpoints that can't be proven to be the official ones."),
-    ] = False,
+    fetch: Fetch = False,
+    allow_unknown_hash: AllowUnknownHash = False,
 ) -> None:
     """Time each stage of models, each condition in a fresh process, and print the table. Exits 1 if a row failed.
 

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from adapters.errors import InputError
+from bench.cli.options import AllowUnknownHash, Device, Dtype, Fetch, Models, WeightsOf
 
 
 def predict(
     image: Annotated[Path, typer.Argument(help="An image file.")],
-    models: Annotated[str, typer.Option(help="Names, separated by commas, or all.")] = "mobile_sam,grabcut",
+    models: Models = "mobile_sam,grabcut",
     point: Annotated[list[str] | None, typer.Option(help="x,y on the object; may be given several times.")] = None,
     negative: Annotated[list[str] | None, typer.Option(help="x,y beside the object; several times too.")] = None,
     box: Annotated[str | None, typer.Option(help="x0,y0,x1,y1 around the object.")] = None,
@@ -25,14 +26,11 @@ def predict(
         Path | None, typer.Option(help="A detector's boxes in COCO's results format, for rules that ask by them.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where pictures, masks and COCO's JSON go.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="fp32, or bf16 or fp16 autocast.")] = "fp32",
-    weights: Annotated[list[str] | None, typer.Option(help="random, NAME=FILE, or FILE for a single model.")] = None,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Download the checkpoints that are missing.")] = False,
-    allow_unknown_hash: Annotated[
-        bool,
-        typer.Option("--allow-unknown-hash", help="Take checkpoints that can't be proven to be the official ones."),
-    ] = False,
+    device: Device = "auto",
+    dtype: Dtype = "fp32",
+    weights: WeightsOf = None,
+    fetch: Fetch = False,
+    allow_unknown_hash: AllowUnknownHash = False,
 ) -> None:
     """Ask models about one image, and look at the answers side by side.
 

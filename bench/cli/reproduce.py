@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.errors import InputError
+from bench.cli.options import AllowUnknownHash, Device, Dtype, Fetch, KeepGoing, Limit, RunOut, WeightsOf
 
 FAILED = 1
 
@@ -22,24 +23,19 @@ def reproduce(
     data: Annotated[str | None, typer.Option(help="As in sambench run.")] = None,
     models: Annotated[str | None, typer.Option(help="Of the table's models these alone, separated by commas.")] = None,
     detections: Annotated[Path | None, typer.Option(help="The detector's boxes, COCO's results format.")] = None,
-    limit: Annotated[int | None, typer.Option(help="The first N images alone.")] = None,
+    limit: Limit = None,
     finished: Annotated[
         Path | None,
         typer.Option("--from", help="A finished run's folder: no model is run; with --data it is scored again."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="fp32, or bf16 or fp16 autocast.")] = "fp32",
-    out: Annotated[Path | None, typer.Option(help="The run's folder; a run that was stopped goes on there.")] = None,
+    device: Device = "auto",
+    dtype: Dtype = "fp32",
+    out: RunOut = None,
     csv: Annotated[Path | None, typer.Option(help="The file of cells; RUN/reproduce-TABLE.csv, if not given.")] = None,
-    weights: Annotated[list[str] | None, typer.Option(help="random, NAME=FILE, or FILE for a single model.")] = None,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Download the checkpoints that are missing.")] = False,
-    allow_unknown_hash: Annotated[
-        bool,
-        typer.Option("--allow-unknown-hash", help="Take checkpoints that can't be proven to be the official ones."),
-    ] = False,
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Leave out, count and name images and boxes that can't be used.")
-    ] = False,
+    weights: WeightsOf = None,
+    fetch: Fetch = False,
+    allow_unknown_hash: AllowUnknownHash = False,
+    keep_going: KeepGoing = False,
 ) -> None:
     """Measure a published table again, and print it cell by cell beside the paper's. Exits 1 where a cell differs.
 

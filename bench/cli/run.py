@@ -12,6 +12,7 @@ import typer
 
 from adapters.errors import InputError
 from bench.cli.asked import SAMPLE, model_names, model_weights, split
+from bench.cli.options import AllowUnknownHash, Device, Dtype, Fetch, KeepGoing, Limit, Models, RunOut, WeightsOf
 
 if TYPE_CHECKING:
     from adapters.checkpoints import Weights
@@ -24,7 +25,7 @@ DEFAULT = "efficientvit"
 
 
 def run(
-    models: Annotated[str, typer.Option(help="Names, separated by commas, or all.")] = "mobile_sam,grabcut",
+    models: Models = "mobile_sam,grabcut",
     data: Annotated[
         str, typer.Option(help="sample, or a folder of images/ + annotations.json, COCO's or LVIS's.")
     ] = SAMPLE,
@@ -40,19 +41,14 @@ def run(
         ),
     ] = None,
     detections: Annotated[Path | None, typer.Option(help="A detector's boxes in COCO's results format.")] = None,
-    limit: Annotated[int | None, typer.Option(help="The first N images alone.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="fp32, or bf16 or fp16 autocast.")] = "fp32",
-    out: Annotated[Path | None, typer.Option(help="The run's folder; a run that was stopped goes on there.")] = None,
-    weights: Annotated[list[str] | None, typer.Option(help="random, NAME=FILE, or FILE for a single model.")] = None,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Download the checkpoints that are missing.")] = False,
-    allow_unknown_hash: Annotated[
-        bool,
-        typer.Option("--allow-unknown-hash", help="Take checkpoints that can't be proven to be the official ones."),
-    ] = False,
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Leave out, count and name images and boxes that can't be used.")
-    ] = False,
+    limit: Limit = None,
+    device: Device = "auto",
+    dtype: Dtype = "fp32",
+    out: RunOut = None,
+    weights: WeightsOf = None,
+    fetch: Fetch = False,
+    allow_unknown_hash: AllowUnknownHash = False,
+    keep_going: KeepGoing = False,
 ) -> None:
     """Measure models on a dataset, and print the table.
 
