@@ -12,7 +12,7 @@ from bench.latency.between_processes import SPREAD, Processes, beyond_processes,
 from bench.latency.compare import compare
 from bench.latency.compare_rule import verdict
 from bench.latency.effect import effect
-from tests.bench.test_compare import record, row
+from tests.bench.latency.records import record, row
 from tests.conftest import read_json
 
 PAIRS, ROWS, EACH = 200, 4, 9

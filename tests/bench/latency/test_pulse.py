@@ -13,7 +13,7 @@ from bench.latency.measure import Amount, measure
 from bench.latency.pulse import BURST, INTERVAL, Pulse, beat_on
 from bench.latency.stages import stage
 from bench.latency.tasks import Bench, task
-from tests.bench.test_compare import record, row
+from tests.bench.latency.records import record, row
 
 BEATS = 40
 

@@ -1,0 +1,110 @@
+"""Comparisons of two runs, and of two models of one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+
+import adapters
+from adapters.checkpoints import resolve
+from adapters.errors import InputError
+from bench.cli.compare import compare as command
+from bench.conditions import prepare
+from bench.protocols import protocol
+from bench.runs.plan import SCHEMA, make_plan
+from bench.runs.score import INSTANCES
+from tests.bench.latency.records import record, row
+from tests.conftest import read_json
+
+MODELS = ("mobile_sam", "grabcut")
+
+
+def run_folder(folder, dataset, better, rules="efficientvit", models=MODELS):
+    """Write the folder of a finished run in which each model is better by so many points than it is elsewhere."""
+    chosen = {name: resolve(adapters.card(name), "random" if name == "mobile_sam" else None) for name in models}
+    plan = make_plan(chosen, dataset, [protocol(rules)], ["box", "click"], None, prepare("cpu", "fp32"))
+    rng = np.random.default_rng(0)
+    rows = []
+    for model in plan.models:
+        for job in model.jobs:
+            for image in range(40):
+                keys = {"model": model.name, "protocol": job.protocol, "task": job.task, "image_id": image}
+                numbers = {"annotation_id": image, "category_id": 1, "area": 100.0, "iscrowd": False}
+                rows.append({**keys, **numbers, "iou": rng.normal(60, 5) + better[model.name] + rng.normal(0, 0.5)})
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pandas(pd.DataFrame(rows), schema=partial_schema(rows)), folder / "instances.parquet")
+    content = {"schema_version": SCHEMA, "status": "complete", "plan": plan.model_dump(mode="json")}
+    (folder / "run.json").write_text(json.dumps(content))
+    return folder
+
+
+def partial_schema(rows):
+    return pa.schema([field for field in INSTANCES if field.name in rows[0]])
+
+
+@pytest.fixture
+def runs(tmp_path, sample):
+    return [run_folder(tmp_path / name, sample, {"mobile_sam": shift, "grabcut": 0.0})
+            for name, shift in (("before", 0.0), ("after", -2.0))]  # fmt: skip
+
+
+def test_runs_are_compared_on_the_same_instances(runs, capsys):
+    with pytest.raises(typer.Exit) as end:
+        command(*runs)
+    assert end.value.exit_code == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("mobile_sam, efficientvit box mIoU: base is better than new by 2.0 [")
+    assert any(line.startswith("grabcut, efficientvit box mIoU: new and base can't be told apart") for line in lines)
+    command(*runs[::-1])
+    assert "mobile_sam, efficientvit click1 mIoU: new is better than base by 2.0 [" in capsys.readouterr().out
+
+
+def test_two_models_of_one_run(runs, capsys):
+    command(runs[0], models="mobile_sam,grabcut")
+    assert "efficientvit box mIoU: mobile_sam and grabcut can't be told apart" in capsys.readouterr().out
+    for models, said in (
+        (None, "--models A,B"),
+        ("grabcut", "--models A,B"),
+        ("mobile_samm,grabcut", "did you mean 'mobile_sam'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            command(runs[0], models=models)
+
+
+def test_runs_of_other_data_or_rules_are_refused(runs, tmp_path, sample):
+    better = dict.fromkeys(MODELS, 0.0)
+    fewer = run_folder(tmp_path / "fewer", sample.first(2), better)
+    with pytest.raises(InputError, match=r"data scenes, 4 images.* there, .*2 images.* here"):
+        command(runs[0], fewer)
+    other = run_folder(tmp_path / "other", sample, better, "edgesam")
+    with pytest.raises(InputError, match="protocols efficientvit there, edgesam here"):
+        command(runs[0], other)
+    content = read_json(runs[1] / "run.json")
+    content["plan"]["protocols"][0]["masks"]["select"] = "single"
+    (runs[1] / "run.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"efficientvit's masks.select is score there, single here"):
+        command(*runs)
+    (runs[1] / "run.json").write_text(json.dumps({**content, "status": "running"}))
+    with pytest.raises(InputError, match="is running"):
+        command(*runs)
+    alone = run_folder(tmp_path / "alone", sample, better, models=("grabcut",))
+    lonely = run_folder(tmp_path / "lonely", sample, better, models=("mobile_sam",))
+    with pytest.raises(InputError, match="no model in common: grabcut there, mobile_sam here"):
+        command(alone, lonely)
+
+
+def test_kinds_arent_mixed(runs, tmp_path):
+    record(row()).write(tmp_path / "latency.json")
+    for arguments in ((runs[0], tmp_path / "latency.json"), (tmp_path / "latency.json", runs[0])):
+        with pytest.raises(InputError, match=r"is a run"):
+            command(*arguments)
+    with pytest.raises(InputError, match="--relative belongs to latency"):
+        command(*runs, relative="grabcut")
+    with pytest.raises(InputError, match="--models belongs to a run"):
+        command(tmp_path / "latency.json", models="a,b")
