@@ -45,7 +45,7 @@ def latency(
         Path | None,
         typer.Option(help="The Python of another environment: measure it in turn with this one, and compare."),
     ] = None,
-    rounds: Annotated[int, typer.Option(help="With --against: rounds of four processes, old, new, new, old.")] = 3,
+    rounds: Annotated[int, typer.Option(help="With --against: rounds of four processes, old, new, new, old.")] = 4,
     fetch: Fetch = False,
     allow_unknown_hash: AllowUnknownHash = False,
 ) -> None:

@@ -9,8 +9,8 @@ A row is *slower* or *faster* if all of these hold:
   doing anything obviously wrong, ASPLOS 2009); pyperf's --min-speed and asv's factor are there for the same reason.
 - The machine's pulse (bench.latency.pulse) doesn't explain it: what remains of the change after MARGIN times what the
   pulse changed by, in the same direction, is still the minimum effect. A machine under other load doesn't slow all
-  stages alike, hence a margin. Of processes measured in turn the pulse is allowed for one by one instead
-  (bench.latency.between_processes).
+  stages alike, hence a margin. Of processes measured in turn those are held against each other instead that
+  met the machine in the same state (bench.latency.between_processes).
 
 It is the *same* if the ratio's 95 % interval lies within the minimum effect on both sides. Otherwise one *can't tell*
 yet.

@@ -24,7 +24,7 @@ from bench.latency.spec import Spec
 
 BASE, NEW = "base", "new"
 ORDER = (BASE, NEW, NEW, BASE)
-ROUNDS = 3
+ROUNDS = 4
 
 _SAFE_PATH = "PYTHONSAFEPATH"
 _VERSIONS = """

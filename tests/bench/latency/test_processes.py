@@ -10,8 +10,9 @@ import pytest
 from bench.holm import holm
 from bench.latency.between_processes import SPREAD, Processes, beyond_processes, processes_of
 from bench.latency.compare import compare
-from bench.latency.compare_rule import verdict
+from bench.latency.compare_rule import MOST_SAMPLES, more_samples, verdict
 from bench.latency.effect import effect
+from bench.latency.interleave import ROUNDS
 from tests.bench.latency.records import record, row
 from tests.conftest import read_json
 
@@ -49,26 +50,26 @@ def test_five_percent_are_found_in_turn():
 
 
 def effect_in_turn(rng, factor):
-    """Return the effect in three rounds that are as far apart as a fifth."""
-    drift = np.repeat(rng.normal(0, 0.2, 3), 2 * EACH)
-    (base, counts), (new, _) = series(rng, 6), series(rng, 6, factor)
+    """Return the effect in rounds that are as far apart as a fifth."""
+    drift = np.repeat(rng.normal(0, 0.2, ROUNDS), 2 * EACH)
+    (base, counts), (new, _) = series(rng, 2 * ROUNDS), series(rng, 2 * ROUNDS, factor)
     base, new = base * np.exp(drift), new * np.exp(drift)
     sides = Processes(processes_of(base, counts), processes_of(new, counts), rounds=True)
-    rounds = np.repeat(np.arange(3), 2 * EACH)
+    rounds = np.repeat(np.arange(ROUNDS), 2 * EACH)
     return beyond_processes(effect(base, new, rounds, rounds), sides)
 
 
-def leaping(rng, factor, order="bnnb" * 3):
+def leaping(rng, factor, order="bnnb" * ROUNDS):
     """Return the effect where the machine leaps between two speeds, which its pulse shows, but not in full."""
     level = np.where(rng.random() < 0.5, 0.2, 0.0) * np.ones(len(order))
     for place in range(1, len(order)):
         level[place] = 0.2 - level[place - 1] if rng.random() < 0.15 else level[place - 1]
     code = np.array([factor if side == "n" else 1.0 for side in order])
     samples = [
-        one * 0.02 * np.exp(own + rng.normal(0, 0.01) + rng.normal(0, 0.01, EACH))
+        one * 0.02 * np.exp(own + rng.normal(0, SPREAD) + rng.normal(0, 0.01, EACH))
         for one, own in zip(code, level, strict=True)
     ]
-    pulses = level / 1.2 + rng.normal(0, 0.005, len(order))
+    pulses = level / 1.2 + rng.normal(0, 0.02, len(order))
     sides = [[number for number, side in enumerate(order) if side == own] for own in "bn"]
     base, new = (np.concatenate([samples[number] for number in own]) for own in sides)
     counts = [EACH] * (len(order) // 2)
@@ -91,6 +92,16 @@ def test_a_machine_that_leaps_alarms_nobody():
     rng = np.random.default_rng(4)
     found = Counter(verdict(one, one.p) for one in (leaping(rng, 1.0) for _ in range(PAIRS)))
     assert found["slower"] + found["faster"] <= 0.01 * PAIRS
+
+
+def test_a_machine_in_another_state_for_each_side_tells_nothing():
+    levels = [[0.0] * 4, [0.3] * 4]
+    pulses = [[0.0, 0.01, 0.0, 0.02], [0.2, 0.21, 0.22, 0.2]]
+    base, new = (0.02 * np.exp(np.repeat(own, EACH)) for own in levels)
+    found = beyond_processes(effect(base, new), Processes(*levels, rounds=True, pulses=tuple(pulses)))
+    assert (found.ratio, found.low, found.high) == (1.0, 0.0, np.inf)
+    assert verdict(found, found.p) == "can't tell"
+    assert more_samples(found, found.p) == MOST_SAMPLES
 
 
 def test_one_process_in_a_spell_of_load_alarms_nobody():

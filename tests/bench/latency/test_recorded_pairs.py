@@ -9,19 +9,22 @@ import numpy as np
 import pytest
 
 from bench.holm import holm
+from bench.latency.between_processes import Processes, beyond_processes
 from bench.latency.compare_rule import verdict
 from bench.latency.effect import effect
+from bench.latency.interleave import ROUNDS
 from tests.bench.latency.records import SAMPLES
 from tests.conftest import read_json
 
 PAIRS = 200
+DATA = Path(__file__).parents[1] / "data"
 DRAWS = ("adjacent", "apart", "passes", "abba")
 
 
 @pytest.fixture(scope="module")
 def recorded():
     """Return series of real samples by stage, and how many images they went through in turn."""
-    content = read_json(Path(__file__).parents[1] / "data" / "latency_samples.json")
+    content = read_json(DATA / "latency_samples.json")
     return {stage: np.array(seconds) for stage, seconds in content["seconds"].items()}, content["images"]
 
 
@@ -98,3 +101,30 @@ def test_many_rows_at_once(recorded):
         told = [verdict(one, p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
         different += "slower" in told or "faster" in told
     assert different <= PAIRS / 100
+
+
+def in_turn(rng, factor):
+    """Return the effect in recorded rounds of one code, where chance says which processes are slower by a factor."""
+    content = read_json(DATA / "latency_processes.json")["rounds"]
+    start = rng.integers(len(content) - ROUNDS + 1)
+    sides = ([], []), ([], [])
+    for one in content[start : start + ROUNDS]:
+        seconds = np.array(one["medians_ms"]) / [1, 1.05, 1.05, 1]
+        for place, side in enumerate(rng.permutation([0, 0, 1, 1])):
+            sides[side][0].append(np.log(seconds[place] * (factor if side else 1.0)))
+            sides[side][1].append(np.log(one["pulses_ms"][place]))
+    (base, base_pulses), (new, new_pulses) = sides
+    found = effect(np.exp(np.repeat(base, 9)), np.exp(np.repeat(new, 9)))
+    return beyond_processes(found, Processes(base, new, rounds=True, pulses=(base_pulses, new_pulses)))
+
+
+def test_recorded_processes_of_one_code_are_seldom_called_different():
+    rng = np.random.default_rng(2)
+    found = Counter(verdict(one, one.p) for one in (in_turn(rng, 1.0) for _ in range(PAIRS)))
+    assert found["slower"] + found["faster"] <= PAIRS / 100
+
+
+def test_recorded_processes_of_code_slower_by_a_twentieth_are_found():
+    rng = np.random.default_rng(3)
+    found = Counter(verdict(one, one.p) for one in (in_turn(rng, 1.05) for _ in range(PAIRS)))
+    assert found["slower"] >= 0.95 * PAIRS
