@@ -23,7 +23,7 @@ COLOURS = {"slower": "red", "faster": "green", "same": "", "can't tell": "yellow
 def compare(
     base: Annotated[Path, typer.Argument(help="A latency file, a run's folder, or where pytest-benchmark stores.")],
     new: Annotated[Path | None, typer.Argument(help="What is held against it, of the same kind.")] = None,
-    models: Annotated[str | None, typer.Option(help="Compare two models of one run, A,B.")] = None,
+    models: Annotated[str | None, typer.Option(help="Compare two models, A,B, of one run or of two.")] = None,
     relative: Annotated[
         str | None, typer.Option(help="Latency: compare ratios to this model, across machines too.")
     ] = None,
@@ -31,7 +31,7 @@ def compare(
 ) -> None:
     """Say of each number whether it changed, and of each change whether chance explains it. Exits 1 if one is worse.
 
-    Two latency files: slower, faster, same or can't tell, row by row. Two runs, or two models of one: better or worse
+    Two latency files: slower, faster, same or can't tell, row by row. Two runs, or two models: better or worse
     on the same instances. A folder in which `pytest --benchmark-autosave` stores: its last two files.
     """
     from bench.report.console import console

@@ -35,35 +35,42 @@ def compare_runs(base: Path, new: Path | None, models: str | None) -> tuple[bool
     Args:
         base: a run's folder.
         new: another's, on the same data under the same protocols; None to compare two models of base.
-        models: those two, separated by a comma.
+        models: two of base, separated by a comma; with new, one of base and one of new.
 
     Raises:
         InputError: where the two can't be compared; it names the difference.
     """
-    if new is None:
-        return False, _sentences(_two_models(base, models))[1]
-    if models is not None:
-        raise InputError("--models compares two models of one run: leave NEW out")
-    if not (new / "run.json").is_file():
+    if new is not None and not (new / "run.json").is_file():
         raise InputError(f"{base} is a run, {new} is none")
+    if new is None or models is not None:
+        return False, _sentences([_two_models(base, new or base, models)])[1]
     sides = (RunFolder(base).finished_plan(), RunFolder(new).finished_plan())
     _check_alike(*sides)
     common = [own.name for own in sides[1].models if own.name in {other.name for other in sides[0].models}]
     if not common:
         there, here = (", ".join(own.name for own in plan.models) for plan in sides)
-        raise InputError(f"no model in common: {there} there, {here} here (--models compares two of one run)")
+        raise InputError(f"no model in common: {there} there, {here} here (--models A,B compares two)")
     return _sentences([(_Side("new", name, sides[1], new), _Side("base", name, sides[0], base)) for name in common])
 
 
-def _two_models(folder: Path, models: str | None) -> list[tuple[_Side, _Side]]:
+def _two_models(base: Path, new: Path, models: str | None) -> tuple[_Side, _Side]:
     names = [name.strip() for name in (models or "").split(",") if name.strip()]
     if len(names) != 2 or names[0] == names[1]:
-        raise InputError(f"{folder} alone is one run: name NEW, or two models of it, --models A,B")
+        raise InputError(
+            f"{base} alone is one run: name NEW, or two models of it, --models A,B"
+            if base == new
+            else "--models takes two models, A,B: one of the first run, one of the second"
+        )
+    first, second = (_side(name, folder) for name, folder in zip(names, (base, new), strict=True))
+    _check_alike(first.plan, second.plan)
+    return first, second
+
+
+def _side(model: str, folder: Path) -> _Side:
     plan = RunFolder(folder).finished_plan()
-    for name in names:
-        if name not in (known := [own.name for own in plan.models]):
-            raise unknown(f"model of {folder}", name, known)
-    return [(_Side(names[0], names[0], plan, folder), _Side(names[1], names[1], plan, folder))]
+    if model not in (known := [own.name for own in plan.models]):
+        raise unknown(f"model of {folder}", model, known)
+    return _Side(model, model, plan, folder)
 
 
 def _check_alike(base: Plan, new: Plan) -> None:

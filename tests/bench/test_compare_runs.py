@@ -77,6 +77,13 @@ def test_two_models_of_one_run(runs, capsys):
             command(runs[0], models=models)
 
 
+def test_two_models_of_two_runs(runs, capsys):
+    command(*runs, models="grabcut,mobile_sam")
+    assert "efficientvit box mIoU: grabcut is better than mobile_sam by 2.0 [" in capsys.readouterr().out
+    with pytest.raises(InputError, match="one of the first run, one of the second"):
+        command(*runs, models="grabcut")
+
+
 def test_runs_of_other_data_or_rules_are_refused(runs, tmp_path, sample):
     better = dict.fromkeys(MODELS, 0.0)
     fewer = run_folder(tmp_path / "fewer", sample.first(2), better)
