@@ -77,9 +77,12 @@ def test_two_models_of_one_run(runs, capsys):
             command(runs[0], models=models)
 
 
-def test_two_models_of_two_runs(runs, capsys):
-    command(*runs, models="grabcut,mobile_sam")
-    assert "efficientvit box mIoU: grabcut is better than mobile_sam by 2.0 [" in capsys.readouterr().out
+def test_two_models_of_two_runs(runs, tmp_path, sample, capsys):
+    worse = run_folder(tmp_path / "worse", sample, {"mobile_sam": -20.0, "grabcut": 0.0})
+    command(runs[0], worse, models="grabcut,mobile_sam")
+    assert "efficientvit box mIoU: grabcut is better than mobile_sam by 19.9 [" in capsys.readouterr().out
+    command(runs[0], runs[0], models="grabcut,mobile_sam")
+    assert "efficientvit box mIoU: grabcut and mobile_sam can't be told apart" in capsys.readouterr().out
     with pytest.raises(InputError, match="one of the first run, one of the second"):
         command(*runs, models="grabcut")
 
