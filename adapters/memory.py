@@ -11,11 +11,11 @@ _LARGEST = 2**31 - 1
 
 
 @cache
-def _mallopt() -> ctypes._NamedFuncPointer | None:
+def _glibc(name: str) -> ctypes._NamedFuncPointer | None:
     if platform.libc_ver()[0] != "glibc":
         return None
     try:
-        return ctypes.CDLL("libc.so.6").mallopt
+        return getattr(ctypes.CDLL("libc.so.6"), name)  # type: ignore[no-any-return]
     except (OSError, AttributeError):
         return None
 
@@ -29,5 +29,12 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the setting took effect; elsewhere than with glibc it doesn't.
     """
-    mallopt = _mallopt()
+    mallopt = _glibc("mallopt")
     return mallopt is not None and all([mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, _LARGEST)])
+
+
+def give_back_freed_memory() -> None:
+    """Hand back to the system what is freed now, which keep_freed_memory withholds."""
+    trim = _glibc("malloc_trim")
+    if trim is not None:
+        trim(0)

@@ -13,6 +13,7 @@ import adapters
 from adapters.adapter import Adapter
 from adapters.checkpoints import Weights
 from adapters.errors import InputError
+from adapters.memory import give_back_freed_memory
 from adapters.stages import listening
 from bench.datasets import Dataset, Image
 from bench.datasets.check import HINT
@@ -101,6 +102,7 @@ def _run_model(
         on_images(model.name, len(images))
     del adapter, detectors
     gc.collect()
+    give_back_freed_memory()
 
 
 def _run_shard(
