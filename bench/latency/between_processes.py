@@ -27,7 +27,7 @@ freedom that is worth. Memory's layout alone makes 1 or 2 % (Mytkowicz et al., A
 
 APART = 0.06
 """Neighbouring pulses that are further apart, as a share, are of two states of the machine. Of 228 processes on a host
-that leaps between two speeds, neighbours within a state were at most 4 % apart, the states 7 to 15 %."""
+that leaps between two speeds, neighbours within a state were at most 5 % apart, the states 8 to 15 %."""
 
 LEAST_WEIGHT = 1e-9
 
