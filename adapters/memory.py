@@ -7,7 +7,7 @@ import platform
 from functools import cache
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-_LARGEST = 2**31 - 1
+_NEVER = -1
 
 
 @cache
@@ -30,7 +30,7 @@ def keep_freed_memory() -> bool:
         Whether the setting took effect; elsewhere than with glibc it doesn't.
     """
     mallopt = _glibc("mallopt")
-    return mallopt is not None and all([mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, _LARGEST)])
+    return mallopt is not None and all([mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, _NEVER)])
 
 
 def give_back_freed_memory() -> None:
