@@ -7,7 +7,7 @@ import platform
 from functools import cache
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-_NEVER = -1
+_NEVER = -1  # mallopt(3): no trimming at all; the largest number would still end the heap at 2 GB
 
 
 @cache
