@@ -119,6 +119,10 @@ def _own(card: ModelCard, weights: Source, allow_unknown_hash: bool) -> Weights:
             raise InputError(f"{card.name} has no weights{made}, but {weights} was given")
         return Weights(NONE, official=True)
     if weights == RANDOM:
+        if not card.random:
+            raise InputError(
+                f"{card.name} can't have random weights: the sizes of its layers stand only in its checkpoint"
+            )
         return Weights(RANDOM)
     path = cached_path(card) if weights is None else Path(weights)
     assert path is not None

@@ -40,7 +40,7 @@ def build(card: ModelCard, weights: Weights, device: str, dtype: str) -> SamLike
     """Build a SlimSAM as wide as its card says, or its checkpoint where the card doesn't.
 
     Raises:
-        InputError: for random weights where only the checkpoint says how wide it is.
+        InputError: for the checkpoint of another model.
     """
     state = stored(card, weights)
     if state is not None:
@@ -88,11 +88,7 @@ def _uniform(embedding: int, mlp: int) -> Widths:
 
 
 def _widths(state: StateDict | None, card: ModelCard) -> Widths:
-    if state is None:
-        raise InputError(
-            f"{card.name} can't have random weights: how wide its layers are stands only in its checkpoint;"
-            f" {card.name}_uniform can"
-        )
+    assert state is not None  # its card says that it can't have random weights
     blocks = [f"image_encoder.blocks.{index}." for index in range(DEPTH)]
     try:
         return Widths(

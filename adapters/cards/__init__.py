@@ -118,6 +118,7 @@ class ModelCard(_Data):
         resizes: other ways of resizing an image than its own that it can imitate.
         architecture: the numbers that tell it from the rest of its family.
         checkpoint: None where the model has no weights.
+        random: whether it can have random weights; not where the sizes of its layers stand only in its checkpoint.
         note: what one should know before quoting its numbers.
         proven: what its adapter was held against, in a phrase.
         unpublished: why its code or weights can't be had, in a phrase; such a model is listed, and never run.
@@ -141,6 +142,7 @@ class ModelCard(_Data):
     resizes: frozenset[Literal["torch_antialias"]] = frozenset()
     architecture: dict[str, Any] = {}
     checkpoint: Checkpoint | None = None
+    random: bool = True
     note: str = ""
     proven: str = ""
     unpublished: str = ""

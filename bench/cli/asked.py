@@ -21,21 +21,22 @@ def split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def model_names(models: Sequence[str]) -> list[str]:
-    """Return the models asked for, each once, "all" standing for all that can be run; raises for any other.
+def model_names(models: Sequence[str], weights: Sequence[str] = ()) -> list[str]:
+    """Return the models asked for, each once, "all" standing for all that can be run so; raises for any other.
 
     What "all" leaves out, and which licences forbid commercial use, is said on stderr.
     """
     from adapters import names
-    from adapters.cards import card, cards, published
+    from adapters.cards import card, published
+    from adapters.checkpoints import RANDOM
 
-    asked = list(names()) if list(models) == [ALL] else list(dict.fromkeys(models))
+    asked = list(dict.fromkeys(models))
+    if asked == [ALL]:
+        asked = [name for name in names() if card(name).random or RANDOM not in weights]
+        _say_left_out(asked)
     if not asked:
         raise InputError("--models names no model")
     held = [one for name in asked for one in (name, *published(name).parts)]
-    if list(models) == [ALL]:
-        left_out = [one.name for one in cards().values() if one.unpublished]
-        _say(f"all: {len(left_out)} left out that can't be run: {', '.join(left_out)}")
     for name in dict.fromkeys(held):
         if card(name).non_commercial:
             _say(f"{name}: its licence, {card(name).licence}, forbids commercial use")
@@ -58,6 +59,17 @@ def model_weights(
         if missing and (fetch or _agreed(name)):
             fetch_shown(card(name), allow_unknown_hash)
     return {name: resolve(card(name), sources, allow_unknown_hash) for name in names}
+
+
+def _say_left_out(asked: Sequence[str]) -> None:
+    from adapters.cards import cards
+
+    left_out = [one for one in cards().values() if one.name not in asked]
+    unpublished = [one.name for one in left_out if one.unpublished]
+    without_random = [one.name for one in left_out if not one.random]
+    _say(f"all: {len(unpublished)} left out that can't be run: {', '.join(unpublished)}")
+    if without_random:
+        _say(f"all: {len(without_random)} left out that can't have random weights: {', '.join(without_random)}")
 
 
 def _sources(asked: Sequence[str], names: Sequence[str], given: Sequence[str]) -> dict[str, str]:

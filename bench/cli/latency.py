@@ -69,7 +69,7 @@ def latency(
     load_plugins()
     timed = stages_of(split(stages), numbers(batches, "--batches"), numbers(prompts, "--prompts"))
     images = images_of(data)
-    chosen = model_weights(model_names(split(models)), weights or [], fetch, allow_unknown_hash)
+    chosen = model_weights(model_names(split(models), weights or []), weights or [], fetch, allow_unknown_hash)
     asked = Asked(chosen, device, split(dtype), split(runtime), timed, images, samples, seconds, processes=processes)
     fresh, specs = plan(asked)
     if against is not None:

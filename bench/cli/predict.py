@@ -49,7 +49,9 @@ def predict(
 
     request = parse(point or [], negative or [], box, everything, text)
     how = asked_how(everything, protocol, detections)
-    asked = [Asked(card(name), *takeable(card(name), request, how.way)) for name in model_names(split(models))]
+    asked = [
+        Asked(card(name), *takeable(card(name), request, how.way)) for name in model_names(split(models), weights or [])
+    ]
     if not any(one.takes for one in asked):
         raise InputError("; ".join(why for one in asked for why in one.refused))
     out = out or Path("predictions") / image.stem

@@ -103,7 +103,7 @@ def run_folder(
     from bench.runs.plan import make_plan
 
     rules = _protocols(protocols)
-    names = model_names(models)
+    names = model_names(models, weights)
     check_asked(tasks, rules)
     conditions = prepare(device, dtype)
     dataset = _dataset(data, limit)

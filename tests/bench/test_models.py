@@ -73,6 +73,13 @@ def test_all_leaves_out_what_cannot_be_run_and_says_so(capsys):
     assert "all: 1 left out that can't be run: sam_lightening" in capsys.readouterr().err
 
 
+def test_all_leaves_out_what_cannot_have_random_weights_where_they_are_asked_for(capsys):
+    left = set(adapters.names()) - set(model_names(["all"], ["random"]))
+    assert left == {"slim_sam_50", "slim_sam_77"}
+    assert "all: 2 left out that can't have random weights: slim_sam_50, slim_sam_77" in capsys.readouterr().err
+    assert model_names(["slim_sam_50"], ["random"]) == ["slim_sam_50"]
+
+
 def test_licences_that_forbid_commercial_use_are_said_where_a_model_is_chosen(capsys):
     assert model_names(["edge_sam", "mobile_sam", "edge_sam"]) == ["edge_sam", "mobile_sam"]
     (line,) = capsys.readouterr().err.splitlines()
