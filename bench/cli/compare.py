@@ -24,6 +24,9 @@ def compare(
     base: Annotated[Path, typer.Argument(help="A latency file, a run's folder, or where pytest-benchmark stores.")],
     new: Annotated[Path | None, typer.Argument(help="What is held against it, of the same kind.")] = None,
     models: Annotated[str | None, typer.Option(help="Compare two models, A,B, of one run or of two.")] = None,
+    protocols: Annotated[
+        str | None, typer.Option(help="Compare two protocols, A,B, of one run or of two, model by model.")
+    ] = None,
     relative: Annotated[
         str | None, typer.Option(help="Latency: compare ratios to this model, across machines too.")
     ] = None,
@@ -31,8 +34,8 @@ def compare(
 ) -> None:
     """Say of each number whether it changed, and of each change whether chance explains it. Exits 1 if one is worse.
 
-    Two latency files: slower, faster, same or can't tell, row by row. Two runs, or two models: better or worse
-    on the same instances. A folder in which `pytest --benchmark-autosave` stores: its last two files.
+    Two latency files: slower, faster, same or can't tell, row by row. Two runs, two models or two protocols:
+    better or worse on the same instances. A folder in which `pytest --benchmark-autosave` stores: its last two files.
     """
     from bench.report.console import console
     from bench.runs.compare import compare_runs
@@ -40,11 +43,12 @@ def compare(
     if (base / "run.json").is_file():
         if relative is not None:
             raise InputError("--relative belongs to latency files")
-        worse, lines = compare_runs(base, new, models)
+        worse, lines = compare_runs(base, new, models, protocols)
         for line in lines:
             console().print(line, highlight=False, markup=False, soft_wrap=True)
-    elif models is not None:
-        raise InputError(f"--models belongs to a run's folder; {base} holds no run.json")
+    elif models is not None or protocols is not None:
+        option = "--models" if models is not None else "--protocols"
+        raise InputError(f"{option} belongs to a run's folder; {base} holds no run.json")
     else:
         worse = _latency(base, new, relative, minimum / 100)
     if worse:

@@ -35,12 +35,8 @@ FREQUENCIES = {"r": "_rare", "c": "_common", "f": "_frequent"}
 _NOTHING: dict[str, Any] = {"dtMatches": np.zeros((10, 0)), "dtIgnore": np.zeros((10, 0)), "gtIgnore": []}
 
 
-def average_recall(
-    truth: dict[str, Any], proposals: list[Detection], limits: Iterable[int] = LIMITS, federated: bool = False
-) -> Iterator[Number]:
-    """Yield ar10, ar100, ar1000, the same with _small, _medium, _large, and, where categories have frequencies, with
-    _rare, _common, _frequent; then box_ar10 to box_ar1000_large, all in percent, n the number of objects; then
-    proposals, the mean number of proposals an image.
+class Recall:
+    """Proposals held against annotated objects.
 
     Args:
         truth: COCO's or LVIS's format, annotations with bbox and area.
@@ -48,15 +44,38 @@ def average_recall(
         limits: how many proposals of an image count.
         federated: leave out objects of categories that their image isn't annotated with completely.
     """
-    limits = sorted(limits)
-    merged, found = _one_category(_complete(truth) if federated else truth, proposals)
-    yield from _mask_recalls(merged, found, limits, {category.get("frequency") for category in truth["categories"]})
-    yield from _box_recalls(merged, found, limits)
-    counted = Counter(proposal["image_id"] for proposal in proposals)
-    counts = np.array([float(counted[image["id"]]) for image in truth["images"]])
-    interval = interval_of_ratio(counts, np.ones(len(counts)))
-    mean = float(counts.mean()) if len(counts) else np.nan
-    yield Number("proposals", mean, *interval, len(counts), unit="per image")
+
+    def __init__(
+        self,
+        truth: dict[str, Any],
+        proposals: list[Detection],
+        limits: Iterable[int] = LIMITS,
+        federated: bool = False,
+    ) -> None:
+        self.limits = sorted(limits)
+        self._truth, self._proposals = _one_category(_complete(truth) if federated else truth, proposals)
+        self._frequencies = {category.get("frequency") for category in truth["categories"]}
+        self._masks = evaluate_coco(self._truth, self._proposals, "segm", False, self.limits)
+
+    def numbers(self) -> Iterator[Number]:
+        """Yield ar10, ar100, ar1000, the same with _small, _medium, _large, and, where categories have frequencies,
+        with _rare, _common, _frequent; then box_ar10 to box_ar1000_large, all in percent, n the number of objects; then
+        proposals, the mean number of proposals an image.
+        """
+        yield from _mask_recalls(self._masks, self._frequencies)
+        yield from _box_recalls(self._truth, self._proposals, self.limits)
+        counted = Counter(proposal["image_id"] for proposal in self._proposals)
+        counts = np.array([float(counted[image["id"]]) for image in self._truth["images"]])
+        interval = interval_of_ratio(counts, np.ones(len(counts)))
+        mean = float(counts.mean()) if len(counts) else np.nan
+        yield Number("proposals", mean, *interval, len(counts), unit="per image")
+
+    def of_objects(self) -> dict[int, list[float]]:
+        """Return of each object, by its number in the truth, at what share of the IoU thresholds it is found within
+        each limit, in percent: their means are ar10, ar100, ar1000. Ignored objects aren't among them.
+        """
+        evaluated = self._masks.evalImgs[: len(self._masks.params.imgIds)]
+        return {number: shares for own in evaluated if own is not None for number, shares in _shares(own, self.limits)}
 
 
 def _complete(truth: dict[str, Any]) -> dict[str, Any]:
@@ -78,13 +97,12 @@ def _one_category(truth: dict[str, Any], proposals: list[Detection]) -> tuple[di
     return merged, [{**proposal, **one} for proposal in proposals]
 
 
-def _mask_recalls(
-    truth: dict[str, Any], proposals: list[Detection], limits: list[int], known: Collection[str | None]
-) -> Iterator[Number]:
-    evaluation = evaluate_coco(truth, proposals, "segm", False, limits)
+def _mask_recalls(evaluation: COCOeval, known: Collection[str | None]) -> Iterator[Number]:
     yield from _by_size(evaluation, "ar")
     for frequency in [letter for letter in FREQUENCIES if letter in known]:
-        yield from _numbers(_evaluated_for(evaluation, frequency), limits, "ar", FREQUENCIES[frequency])
+        yield from _numbers(
+            _evaluated_for(evaluation, frequency), evaluation.params.maxDets, "ar", FREQUENCIES[frequency]
+        )
 
 
 def _box_recalls(truth: dict[str, Any], proposals: list[Detection], limits: list[int]) -> Iterator[Number]:
@@ -130,3 +148,12 @@ def _found(evaluated: dict[str, Any], limit: int) -> NDArray[np.int64]:
     matched = np.asarray(evaluated["dtMatches"])[:, :limit] > 0
     counted = ~np.asarray(evaluated["dtIgnore"])[:, :limit].astype(bool)
     return np.asarray(np.count_nonzero(matched & counted, axis=1), dtype=np.int64)
+
+
+def _shares(evaluated: dict[str, Any], limits: list[int]) -> Iterator[tuple[int, list[float]]]:
+    """Yield of each object that counts its number, and at what share of the IoU thresholds it is found."""
+    matches = np.asarray(evaluated["dtMatches"])
+    for number, ignored in zip(evaluated["gtIds"], evaluated["gtIgnore"], strict=True):
+        if not ignored:
+            found = ((matches[:, :limit] == number).any(axis=1) for limit in limits)
+            yield number, [100 * float(own.mean()) for own in found]

@@ -41,14 +41,14 @@ class Difference:
         """Whether the interval excludes 0 and the test agrees; with few images the interval alone is too sure."""
         return (self.low > 0 or self.high < 0) and self.p < 1 - LEVEL
 
-    def sentence(self, first: str, second: str) -> str:
-        """Say in words which model is better, and by how much, or that it can't be said."""
+    def sentence(self, first: str, second: str, better: str = "is better than") -> str:
+        """Say in words which is better, and by how much, or that it can't be said."""
         counted = f"({self.n} instances, {self.images} images)"
         if not self.told_apart:
             return f"{first} and {second} can't be told apart: {_limits(self.value, self.low, self.high)} {counted}"
         if self.value > 0:
-            return f"{first} is better than {second} by {_limits(self.value, self.low, self.high)} points {counted}"
-        return f"{second} is better than {first} by {_limits(-self.value, -self.high, -self.low)} points {counted}"
+            return f"{first} {better} {second} by {_limits(self.value, self.low, self.high)} points {counted}"
+        return f"{second} {better} {first} by {_limits(-self.value, -self.high, -self.low)} points {counted}"
 
 
 def paired(first: pd.DataFrame, second: pd.DataFrame, column: str = "iou", average: Average = "instance") -> Difference:

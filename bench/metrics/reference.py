@@ -38,14 +38,17 @@ lvis.eval.np = _NumpyWithFloat("numpy")
 
 
 def ground_truth(annotation_file: Path, image_ids: Collection[int], leave_out: Collection[int] = ()) -> dict[str, Any]:
-    """Return an annotation file's content for these images, without some annotations, numbered from 1."""
+    """Return an annotation file's content for these images, without some annotations, numbered from 1.
+
+    Each keeps the file's number as ``annotation_id``.
+    """
     content = json.loads(annotation_file.read_bytes())
     wanted, unwanted = set(image_ids), set(leave_out)
     kept = [own for own in content["annotations"] if own["image_id"] in wanted and own["id"] not in unwanted]
     return {
         "info": content.get("info", {}),
         "images": [image for image in content["images"] if image["id"] in wanted],
-        "annotations": [{**annotation, "id": number} for number, annotation in enumerate(kept, start=1)],
+        "annotations": [{**own, "id": number, "annotation_id": own["id"]} for number, own in enumerate(kept, start=1)],
         "categories": content["categories"],
     }
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from adapters.errors import InputError
 from bench.metrics.paired import Difference
-from bench.protocols.tasks import group_of
 from bench.report.costs import Costs
 from bench.report.measures import Measure, measure
-from bench.report.study import INSTANCE_GROUPS, Study
+from bench.report.study import Study
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -176,7 +175,7 @@ def _standing(study: Study, aim: Measure, label: str, winner: str, limits: dict[
 def _told_apart(study: Study, aim: Measure, winner: str, label: str) -> tuple[bool, str, Difference | None]:
     """Say whether two models differ: by the paired test where objects have numbers, by their intervals elsewhere."""
     task, dot, metric = aim.key.partition(".")
-    if dot and group_of(task) in INSTANCE_GROUPS:
+    if dot:
         difference = study.difference(winner, label, task, metric)
         if difference is not None:
             return difference.told_apart, f"paired test, p = {difference.p:.2g}", difference

@@ -16,10 +16,11 @@ from adapters.errors import InputError
 from bench.papers.run_results import RunResults
 from bench.runs.folder import RUN_FILE, RunFolder
 from bench.runs.plan import Plan
+from bench.runs.recalls import RECALLS
 
 NAMES = ["model", "protocol", "task"]
 KEYS = ["image_id", "annotation_id", "category_id"]
-NUMBERS = ["area", "iou", "iou_single", "iou_oracle", "boundary_iou", "score"]
+NUMBERS = ["area", "iou", "iou_single", "iou_oracle", "boundary_iou", "score", RECALLS]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ class Run:
 
     @cached_property
     def instances(self) -> pd.DataFrame:
-        """instances.parquet without the clicks; model, protocol and task are categories, IoU in percent."""
+        """instances.parquet without the clicks; model, protocol and task are categories, IoU in percent.
+
+        A column that the run's version didn't write yet is empty.
+        """
         return self._instances(NAMES + KEYS + NUMBERS)
 
     @cached_property
@@ -56,11 +60,12 @@ class Run:
     def _instances(self, columns: list[str]) -> pd.DataFrame:
         file = self.folder / "instances.parquet"
         try:
-            table = pq.read_table(file, columns=columns, read_dictionary=NAMES)
+            written = pq.read_schema(file).names
+            table = pq.read_table(file, columns=[own for own in columns if own in written], read_dictionary=NAMES)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{file} can't be read ({error})") from None
         found: pd.DataFrame = table.to_pandas()
-        return found
+        return found.reindex(columns=columns)
 
 
 def read_run(folder: Path) -> Run:

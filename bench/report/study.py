@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,10 +15,12 @@ from bench.protocols import Protocol
 from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, EVERYTHING, group_of, takes_detections
 from bench.report.read import Run
 from bench.runs.plan import DatasetIdentity, DetectionsIdentity, ModelIdentity
+from bench.runs.recalls import with_recalls
 
 COLUMNS = ["label", "model", "weights", "device", "dtype", "task", "metric", "value", "low", "high", "n", "unit",
            "replaced"]  # fmt: skip
 INSTANCE_GROUPS = (BOX, BOX_CLICK, CLICK)
+TESTED_GROUPS = (*INSTANCE_GROUPS, EVERYTHING)
 OFFICIAL, UNPROVEN, RANDOM = "official", "not proven to be the official ones", "random"
 
 
@@ -97,12 +100,15 @@ class Study:
         return chosen[["label", "value", "low", "high", "n", "unit", "replaced"]].reset_index(drop=True)
 
     def instances(self, label: str, task: str) -> pd.DataFrame:
-        """Return a model's rows of a task, one an object."""
+        """Return a model's rows of a task, one an object; for everything with ar10 and so on in columns."""
         if (label, task) not in self._instances:
             entry = self.entry(label)
             rows = entry.run.instances
             own = (rows["model"] == entry.identity.name) & (rows["protocol"] == self.protocol.name)
-            self._instances[label, task] = rows[own & (rows["task"] == task)]
+            own_rows = rows[own & (rows["task"] == task)]
+            if task == EVERYTHING and self.protocol.everything is not None:
+                own_rows = with_recalls(own_rows, self.protocol.everything.limits)
+            self._instances[label, task] = own_rows
         return self._instances[label, task]
 
     def difference(self, first: str, second: str, task: str, metric: str = "miou") -> Difference | None:
@@ -117,7 +123,7 @@ class Study:
 
     def _compared(self, first: str, second: str, task: str, metric: str) -> Difference | None:
         found = _column(metric)
-        if group_of(task) not in INSTANCE_GROUPS or found is None:
+        if group_of(task) not in TESTED_GROUPS or found is None:
             return None
         column, (low, high), average = found
         frames = []
@@ -138,6 +144,8 @@ def _column(metric: str) -> tuple[str, tuple[float, float], Average | None] | No
         return "iou", SIZES[""], "image"
     if metric == "miou_by_category":
         return "iou", SIZES[""], "category"
+    if re.fullmatch(r"ar\d+", metric):
+        return metric, SIZES[""], "instance"
     for choice in ("", "_single", "_oracle"):
         for size, limits in SIZES.items():
             if metric == f"miou{size}{choice}":

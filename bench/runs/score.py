@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from bench.datasets import Dataset, Image
 from bench.files import write_whole
 from bench.metrics.average_precision import coco_average_precision, lvis_average_precision
-from bench.metrics.average_recall import average_recall
+from bench.metrics.average_recall import Recall
 from bench.metrics.mean_iou import mean_ious, noc
 from bench.metrics.number import Number
 from bench.metrics.reference import ground_truth
@@ -30,6 +30,7 @@ from bench.runs.agreement import agreement
 from bench.runs.detections import Detections
 from bench.runs.folder import RunFolder
 from bench.runs.plan import Job, ModelIdentity, Plan
+from bench.runs.recalls import object_rows
 from bench.runs.subset import taken
 
 RESULT_COLUMNS = ("model", "weights", "dataset", "protocol", "task", "metric", "value", "low", "high", "n", "unit")
@@ -55,11 +56,13 @@ INSTANCES = pa.schema(
         ("reached", pa.bool_()),
         ("clicks", pa.list_(pa.float64())),
         ("replaced", pa.string()),
+        ("recalls", pa.list_(pa.float64())),
     ]
 )
 """IoU in percent. score is the model's own for the selected mask, null where it makes none. clicks are x, y, label of
 one click after the other. clicks_needed and reached belong to the tasks noc. replaced names the protocol's knobs that
-the model can't do, and what was done instead."""
+the model can't do, and what was done instead. recalls belong to everything: at what share of the IoU thresholds the
+object is found within each of the protocol's limits, in percent."""
 
 Rows = list[dict[str, Any]]
 Key = tuple[str, str]
@@ -90,8 +93,6 @@ def score(plan: Plan, dataset: Dataset, detections: Detections | None, folder: R
     with pq.ParquetWriter(instances, INSTANCES) as writer:
         for model in plan.models:
             answers = _answers(plan, model, dataset, folder)
-            rows = sorted(answers.rows, key=lambda row: (order[_key(row)], row["image_id"], row["annotation_id"]))
-            writer.write_table(pa.Table.from_pylist([{"model": model.name, **row} for row in rows], schema=INSTANCES))
             for (protocol, task), found in answers.detections.items():
                 folder.write_json(f"detections/{model.name}-{protocol}-{task}.json", found)
             for job in model.jobs:
@@ -100,14 +101,17 @@ def score(plan: Plan, dataset: Dataset, detections: Detections | None, folder: R
                 if group_of(job.task) == PAIR:
                     pairs[model.name, key] = answers.detections[key]
                 else:
-                    numbers = _numbers(rules, job, answers, truth)
+                    numbers, of_objects = _scored(rules, job, answers, truth)
                     results += [_result(plan, model, rules, job, number) for number in numbers]
+                    answers.rows += of_objects
                 counted = counts.setdefault(model.name, {}).setdefault(job.protocol, {})
                 counted[job.task] = _counted(rules, job, answers, dataset, detections)
             samples += answers.latency
             unread |= {str(image_id): why for image_id, why in answers.unread.items()}
             files |= answers.files
             memory[model.name] = answers.memory
+            rows = sorted(answers.rows, key=lambda row: (order[_key(row)], row["image_id"], row["annotation_id"]))
+            writer.write_table(pa.Table.from_pylist([{"model": model.name, **row} for row in rows], schema=INSTANCES))
     results += _agreements(plan, protocols, pairs)
     write_whole(folder.path / "instances.parquet", instances.getvalue())
     write_whole(folder.path / "latency.csv", _csv(LATENCY_COLUMNS, samples))
@@ -177,27 +181,23 @@ class _Truth:
         return {**self._whole, "images": images, "annotations": annotations}
 
 
-def _numbers(protocol: Protocol, job: Job, answers: _Answers, truth: _Truth) -> Iterator[Number]:
+def _scored(protocol: Protocol, job: Job, answers: _Answers, truth: _Truth) -> tuple[Iterable[Number], Rows]:
+    """Return a job's numbers, and the rows of objects that only scoring finds."""
     key = (job.protocol, job.task)
     if key not in answers.detections:
         frame = pd.DataFrame([row for row in answers.rows if _key(row) == key], columns=INSTANCES.names)
-        if group_of(job.task) == NOC:
-            yield from noc(frame, number_of(job.task))
-        else:
-            yield from mean_ious(frame, protocol.average)
-        return
+        of_clicks = group_of(job.task) == NOC
+        return noc(frame, number_of(job.task)) if of_clicks else mean_ious(frame, protocol.average), []
     known = truth.of(set(taken(protocol, truth.dataset)) - set(answers.unread))
     found = answers.detections[key]
     if job.task == EVERYTHING:
         assert protocol.everything is not None
-        yield from average_recall(
-            known, found, limits=protocol.everything.limits, federated=protocol.everything.federated
-        )
-    else:
-        rules = protocol.words if job.task == WORDS else protocol.average_precision
-        assert rules is not None
-        precision = lvis_average_precision if truth.dataset.kind == "lvis" else coco_average_precision
-        yield from precision(known, found, rules.detection_area)
+        recall = Recall(known, found, protocol.everything.limits, protocol.everything.federated)
+        return recall.numbers(), object_rows(job, known, recall)
+    rules = protocol.words if job.task == WORDS else protocol.average_precision
+    assert rules is not None
+    precision = lvis_average_precision if truth.dataset.kind == "lvis" else coco_average_precision
+    return precision(known, found, rules.detection_area), []
 
 
 def _agreements(plan: Plan, protocols: dict[str, Protocol], pairs: dict[tuple[str, Key], Rows]) -> list[list[Any]]:

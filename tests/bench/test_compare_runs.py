@@ -20,15 +20,16 @@ from bench.protocols import protocol
 from bench.runs.plan import SCHEMA, make_plan
 from bench.runs.score import INSTANCES
 from tests.bench.latency.records import record, row
+from tests.bench.report.runs import write_run
 from tests.conftest import read_json
 
 MODELS = ("mobile_sam", "grabcut")
 
 
-def run_folder(folder, dataset, better, rules="efficientvit", models=MODELS):
+def run_folder(folder, dataset, better, rules="efficientvit", models=MODELS, tasks=("box", "click")):
     """Write the folder of a finished run in which each model is better by so many points than it is elsewhere."""
     chosen = {name: resolve(adapters.card(name), "random" if name == "mobile_sam" else None) for name in models}
-    plan = make_plan(chosen, dataset, [protocol(rules)], ["box", "click"], None, prepare("cpu", "fp32"))
+    plan = make_plan(chosen, dataset, [protocol(rules)], list(tasks), None, prepare("cpu", "fp32"))
     rng = np.random.default_rng(0)
     rows = []
     for model in plan.models:
@@ -77,6 +78,17 @@ def test_two_models_of_one_run(runs, capsys):
             command(runs[0], models=models)
 
 
+def test_everything_is_compared_by_what_is_found_of_each_object(tmp_path, capsys):
+    folder = write_run(tmp_path / "run", ("mobile_sam", "sam_vit_h"), tasks=("box",), seed=3)
+    command(folder, models="sam_vit_h,mobile_sam")
+    lines = capsys.readouterr().out.splitlines()
+    values = pd.read_csv(folder / "results.csv").pivot_table(index="metric", columns="model", values="value")
+    for limit in (10, 100, 1000):
+        [line] = [line for line in lines if line.startswith(f"efficientvit everything AR@{limit}: ")]
+        difference = values["sam_vit_h"][f"ar{limit}"] - values["mobile_sam"][f"ar{limit}"]
+        assert f"sam_vit_h is better than mobile_sam by {difference:.1f} [" in line
+
+
 def test_two_models_of_two_runs(runs, tmp_path, sample, capsys):
     worse = run_folder(tmp_path / "worse", sample, {"mobile_sam": -20.0, "grabcut": 0.0})
     command(runs[0], worse, models="grabcut,mobile_sam")
@@ -85,6 +97,27 @@ def test_two_models_of_two_runs(runs, tmp_path, sample, capsys):
     assert "efficientvit box mIoU: grabcut and mobile_sam can't be told apart" in capsys.readouterr().out
     with pytest.raises(InputError, match="one of the first run, one of the second"):
         command(*runs, models="grabcut")
+
+
+def test_two_protocols_of_two_runs(runs, tmp_path, sample, capsys):
+    """The runs' instances are the same but for the difference asked for, whatever the protocol."""
+    other = run_folder(tmp_path / "other", sample, {"mobile_sam": 3.0, "grabcut": 0.0}, "hq", tasks=("box",))
+    command(runs[0], other, protocols="efficientvit,hq")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("mobile_sam, box mIoU: hq is above efficientvit by 3.0 [")
+    assert any(line.startswith("grabcut, box mIoU: efficientvit and hq can't be told apart") for line in lines)
+    assert "note: efficientvit averages by instance, hq by image; here both by instance" in lines
+    command(runs[0], other, protocols="efficientvit,hq", models="mobile_sam")
+    assert "grabcut" not in capsys.readouterr().out
+    for protocols, models, said in (
+        ("efficientvit", None, "--protocols takes two"),
+        ("efficientvit,hq", "sam", "unknown model"),
+        ("hq,efficientvit", None, "unknown protocol"),
+    ):
+        with pytest.raises(InputError, match=said):
+            command(runs[0], other, protocols=protocols, models=models)
+    with pytest.raises(InputError, match="--protocols takes two"):
+        command(runs[0], protocols="efficientvit,efficientvit")
 
 
 def test_runs_of_other_data_or_rules_are_refused(runs, tmp_path, sample):
@@ -118,3 +151,5 @@ def test_kinds_arent_mixed(runs, tmp_path):
         command(*runs, relative="grabcut")
     with pytest.raises(InputError, match="--models belongs to a run"):
         command(tmp_path / "latency.json", models="a,b")
+    with pytest.raises(InputError, match="--protocols belongs to a run"):
+        command(tmp_path / "latency.json", protocols="a,b")

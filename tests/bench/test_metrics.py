@@ -17,7 +17,7 @@ from bench.metrics.average_precision import (
     lvis_average_precision,
     lvis_curves,
 )
-from bench.metrics.average_recall import average_recall
+from bench.metrics.average_recall import Recall
 from bench.metrics.bootstrap import draws, interval, interval_of_ratio
 from bench.metrics.iou import iou
 from bench.metrics.mean_iou import mean_ious
@@ -277,7 +277,7 @@ def slow_average_recall(truth, proposals, limit):
 @given(a_dataset())
 def test_average_recall_by_the_book(data):
     truth, proposals = data
-    numbers = {number.metric: number for number in average_recall(truth, proposals)}
+    numbers = {number.metric: number for number in Recall(truth, proposals).numbers()}
     for limit in (10, 100, 1000):
         np.testing.assert_allclose(numbers[f"ar{limit}"].value, slow_average_recall(truth, proposals, limit))
     assert numbers["proposals"].value == pytest.approx(len(proposals) / len(truth["images"]))

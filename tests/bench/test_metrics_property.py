@@ -19,7 +19,7 @@ from pycocotools.cocoeval import COCOeval
 
 from bench.metrics import reference
 from bench.metrics.average_precision import AREAS, coco_average_precision, coco_curves, lvis_curves
-from bench.metrics.average_recall import average_recall
+from bench.metrics.average_recall import Recall
 from bench.metrics.reference import evaluate_coco, evaluate_lvis
 
 SIDE = 32
@@ -175,7 +175,7 @@ def plain(annotation):
 def test_average_recall_by_the_book(data, federated):
     truth, proposals = data
     partly = {image["id"]: image["not_exhaustive_category_ids"] for image in truth["images"]}
-    numbers = {one.metric: one for one in average_recall(truth, proposals, (2, 1000), federated=federated)}
+    numbers = {one.metric: one for one in Recall(truth, proposals, (2, 1000), federated=federated).numbers()}
 
     def wanted(own):
         return plain(own) and not (federated and own["category_id"] in partly[own["image_id"]])

@@ -27,6 +27,7 @@ from bench.report.ways import ways
 from bench.runs.abilities import obstacle
 from bench.runs.detections import read_detections
 from bench.runs.plan import make_plan
+from bench.runs.recalls import with_recalls
 from bench.ways import check_detector, finder, way
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -170,6 +171,18 @@ def test_rows_name_whose_boxes_and_samples_name_their_protocol(run, sample_folde
     assert everything["protocol"].value_counts().to_dict() == dict.fromkeys(BOTH, 4)
     assert set(samples[~samples["stage"].str.endswith("everything")]["protocol"]) == {""}
     assert "decode" not in set(samples["stage"])
+
+
+def test_objects_have_the_recall_that_the_results_are_the_mean_of(run, sample):
+    rows, results = pd.read_parquet(run / "instances.parquet"), pd.read_csv(run / "results.csv")
+    wanted = {own.id for image in sample.images for own in image.annotations if not own.iscrowd}
+    for name in BOTH:
+        own = rows[rows["protocol"] == name]
+        assert set(own["annotation_id"]) == wanted
+        found = with_recalls(own, (10, 100, 1000))
+        of_protocol = results[results["protocol"].str.startswith(f"{name}/")].set_index("metric")["value"]
+        for metric in ("ar10", "ar100", "ar1000"):
+            assert found[metric].mean() == pytest.approx(of_protocol[metric])
 
 
 def test_the_report_reads_it(run, capsys):

@@ -10,7 +10,7 @@ from bench.protocols.tasks import DETECTOR_BOX, EVERYTHING, NOC, WORDS, group_of
 from bench.report.choice_text import metric_words, task_words
 from bench.report.leaderboard import main_metric
 from bench.report.page.parts import Cell, Table, csv_address
-from bench.report.study import INSTANCE_GROUPS, Study
+from bench.report.study import TESTED_GROUPS, Study
 
 SIZES = ("_small", "_medium", "_large")
 EMPTY = Cell("–", order="")
@@ -32,7 +32,7 @@ def _table(study: Study, task: str, reference: str) -> Table:
     metrics = [metric for metric in _metrics(study, task) if not study.numbers(task, metric).empty]
     numbers = {metric: study.numbers(task, metric) for metric in metrics}
     has = set(numbers[metrics[0]]["label"]) if metrics else set()
-    tested = group_of(task) in INSTANCE_GROUPS and len(has) > 1 and reference in has
+    tested = group_of(task) in TESTED_GROUPS and len(has) > 1 and reference in has
     columns = [("model", False), *((metric_words(metric), True) for metric in metrics)]
     if tested:
         columns.append((f"against {reference}", True))
@@ -110,8 +110,8 @@ def _notes(study: Study, task: str, tested: bool, counts: set[int]) -> Iterator[
         yield f"n = {int(next(iter(counts))):,}."
     if tested:
         yield (
-            "Against: difference of mIoU in points with its 95 % interval, on the objects that both have; p by"
-            " exchanging the models image by image; ≈: not separable."
+            f"Against: difference of {metric_words(main_metric(task))} in points with its 95 % interval, on the objects"
+            " that both have; p by exchanging the models image by image; ≈: not separable."
         )
     replaced = study.results[(study.results["task"] == task) & (study.results["replaced"] != "")]
     for label, what in replaced[["label", "replaced"]].drop_duplicates().itertuples(index=False):

@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 
+import pyarrow.parquet as pq
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -107,6 +108,25 @@ def test_sizes_choices_and_averages_have_a_paired_test_of_their_own(study, metri
     difference = study.difference("SAM ViT-H", "GrabCut", "box", metric)
     values = study.numbers("box", metric).set_index("label")["value"]
     assert difference.value == pytest.approx(values["SAM ViT-H"] - values["GrabCut"])
+
+
+@pytest.mark.parametrize("metric", ["ar10", "ar1000"])
+def test_recall_has_a_paired_test_of_its_own(study, metric):
+    difference = study.difference("SAM ViT-H", "MobileSAM", "everything", metric)
+    values = study.numbers("everything", metric).set_index("label")["value"]
+    assert difference.value == pytest.approx(values["SAM ViT-H"] - values["MobileSAM"])
+    assert difference.low < difference.value < difference.high
+    assert study.difference("SAM ViT-H", "MobileSAM", "everything", "ar1000_small") is None
+
+
+def test_recalls_of_runs_without_those_of_objects_are_told_apart_by_their_intervals(tmp_path):
+    folder = write_run(tmp_path / "run", ("mobile_sam", "sam_vit_h"))
+    file = folder / "instances.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["recalls"]), file)
+    study = studies([read_run(folder)])[0]
+    assert study.difference("SAM ViT-H", "MobileSAM", "everything", "ar1000") is None
+    [_, other] = choose(study, costs(study, []), Objective("everything.ar1000")).standings
+    assert other.why.startswith("intervals")
 
 
 def test_who_is_excluded_is_said_with_every_reason(study, spent):
