@@ -15,6 +15,7 @@ from typing import IO
 
 from adapters.errors import InputError
 from bench.latency.environment import state
+from bench.latency.measure import LEAST_SAMPLES
 from bench.latency.merge import merged, shared_out
 from bench.latency.record import Key, Record, Row, now
 from bench.latency.spec import Spec
@@ -44,7 +45,8 @@ def execute(
         path: the file.
         on_row: told of each row that a process has finished, with what those before it measured.
         python: the interpreter, of this environment or of another that has sambench.
-        processes: that share the samples of a condition, one after the other; fewer where it takes long.
+        processes: that share the samples of a condition, one after the other; fewer where it takes long, and so few
+            that each takes LEAST_SAMPLES.
     """
     record.status, record.error = "running", None
     record.write(path)
@@ -98,6 +100,7 @@ def child_rows(spec: Spec, python: str = sys.executable) -> Iterator[Row]:
 def _rows(spec: Spec | None, python: str, processes: int) -> Iterator[Row]:
     if spec is None:
         return
+    processes = min(processes, max(1, spec.samples // LEAST_SAMPLES))
     found: dict[Key, list[Row]] = {}
     began = time.monotonic()
     for _ in range(processes):

@@ -30,7 +30,7 @@ def test_an_exported_encoder_is_faster_than_eager(benchmark, runtime, package):
         for row in child_rows(spec):
             assert row.status == "measured", row.reason
             seconds[spec.runtime] += row.samples
-            checked.append(row.output_check)
+            checked.append(row.output_check and row.output_check.model_dump())
     found = effect(seconds[runtime], seconds["eager"])
     benchmark.extra_info.update(seconds=seconds, output_checks=checked, times_faster=found.ratio)
     benchmark.pedantic(lambda: None, rounds=1)

@@ -135,14 +135,15 @@ def test_the_comparison_says_what_hinders_it():
     assert (found.verdict, found.hindered_by) == ("slower", None)
 
 
-def test_processes_share_the_samples(sambench, image_folder, tmp_path):
+@pytest.mark.parametrize(("samples", "shares"), [(16, [6, 6, 6]), (10, [5, 5]), (5, [5]), (3, [3])])
+def test_processes_share_the_samples(sambench, image_folder, tmp_path, samples, shares):
     out = tmp_path / "latency.json"
     asked = ("latency", "--models", "sleeping", "--data", image_folder, "--stages", "decode_box8", "--device", "cpu")
-    done = sambench(*asked, "--samples", 10, "--processes", 3, "--out", out)
+    done = sambench(*asked, "--samples", samples, "--processes", 3, "--out", out)
     assert done.returncode == 0, done.stderr
     (found,) = read_json(out)["rows"]
-    assert found["processes"] == [4, 4, 4]
-    assert len(found["samples"]) == 12
+    assert found["processes"] == shares
+    assert len(found["samples"]) == sum(shares)
 
 
 def test_what_takes_long_is_measured_in_one_process(sambench, image_folder, tmp_path):
