@@ -23,19 +23,22 @@ COLOURS = {"slower": "red", "faster": "green", "same": "", "can't tell": "yellow
 def compare(
     base: Annotated[Path, typer.Argument(help="A latency file, a run's folder, or where pytest-benchmark stores.")],
     new: Annotated[Path | None, typer.Argument(help="What is held against it, of the same kind.")] = None,
-    models: Annotated[str | None, typer.Option(help="Compare two models, A,B, of one run or of two.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Two models, A,B, of one run or of two; with --protocols, which ones.")
+    ] = None,
     protocols: Annotated[
-        str | None, typer.Option(help="Compare two protocols, A,B, of one run or of two, model by model.")
+        str | None, typer.Option(help="Two protocols, A,B, of one run or of two, model by model.")
     ] = None,
     relative: Annotated[
         str | None, typer.Option(help="Latency: compare ratios to this model, across machines too.")
     ] = None,
     minimum: Annotated[float, typer.Option(help="Latency: the least change that counts, in percent.")] = 3.0,
 ) -> None:
-    """Say of each number whether it changed, and of each change whether chance explains it. Exits 1 if one is worse.
+    """Say of each number whether it changed, and of each change whether chance explains it.
 
-    Two latency files: slower, faster, same or can't tell, row by row. Two runs, two models or two protocols:
-    better or worse on the same instances. A folder in which `pytest --benchmark-autosave` stores: its last two files.
+    Two latency files: slower, faster, same or can't tell, row by row. Two runs, two models or two protocols: better or
+    worse on the same objects. A folder in which `pytest --benchmark-autosave` stores: its last two files. Exits 1 if a
+    row is slower, or a model of two runs worse.
     """
     from bench.report.console import console
     from bench.runs.compare import compare_runs

@@ -33,7 +33,10 @@ def latency(
     ] = 60.0,
     data: Annotated[str, typer.Option(help="sample, or a folder of images.")] = SAMPLE,
     processes: Annotated[
-        int, typer.Option(help="Fresh processes that share each condition's samples; one where it takes long.")
+        int,
+        typer.Option(
+            help="Fresh processes that share each condition's samples, five or more each; one where it takes long."
+        ),
     ] = 3,
     batches: Annotated[str, typer.Option(help="Also the encoder on so many images at once, such as 1,2,4.")] = "",
     prompts: Annotated[str, typer.Option(help="Also so many points at once, such as 1,10,100.")] = "",

@@ -43,7 +43,7 @@ class Run:
     def instances(self) -> pd.DataFrame:
         """instances.parquet without the clicks; model, protocol and task are categories, IoU in percent.
 
-        A column that the run's version didn't write yet is empty.
+        Recalls are empty in runs of versions that didn't write them.
         """
         return self._instances(NAMES + KEYS + NUMBERS)
 
@@ -60,8 +60,8 @@ class Run:
     def _instances(self, columns: list[str]) -> pd.DataFrame:
         file = self.folder / "instances.parquet"
         try:
-            written = pq.read_schema(file).names
-            table = pq.read_table(file, columns=[own for own in columns if own in written], read_dictionary=NAMES)
+            written = [own for own in columns if own != RECALLS or own in pq.read_schema(file).names]
+            table = pq.read_table(file, columns=written, read_dictionary=NAMES)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{file} can't be read ({error})") from None
         found: pd.DataFrame = table.to_pandas()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from adapters.errors import InputError, unknown
+from bench.protocols import Protocol
 from bench.protocols.difference import difference
 from bench.runs.folder import RunFolder
-from bench.runs.plan import Plan
+from bench.runs.plan import Job, ModelIdentity, Plan
+
+JobKey = tuple[str, str]
 
 
 class Side(NamedTuple):
@@ -25,8 +29,30 @@ class Side(NamedTuple):
     folder: Path
     protocol: str | None = None
 
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model as the run has it."""
+        return next(own for own in self.plan.models if own.name == self.model)
 
-Pair = tuple[Side, Side]
+    @property
+    def jobs(self) -> dict[JobKey, Job]:
+        """What the model was asked, by protocol and task; by task alone where the protocol is one alone."""
+        return {
+            (job.protocol if self.protocol is None else "", job.task): job
+            for job in self.identity.jobs
+            if self.protocol in (None, job.protocol)
+        }
+
+    def rules(self, job: Job) -> Protocol:
+        """Return a job's protocol."""
+        return next(protocol for protocol in self.plan.protocols if protocol.name == job.protocol)
+
+
+class Pair(NamedTuple):
+    """Two sides that are held against each other."""
+
+    first: Side
+    second: Side
 
 
 def two_runs(base: Path, new: Path) -> list[Pair]:
@@ -35,13 +61,9 @@ def two_runs(base: Path, new: Path) -> list[Pair]:
     Raises:
         InputError: where the runs are on other data or under other rules, or have no model in common.
     """
-    before, now = (RunFolder(folder).finished_plan() for folder in (base, new))
+    before, now = _plans((base, new))
     _check_alike(before, now)
-    common = _common_models(before, now)
-    if not common:
-        there, here = (", ".join(own.name for own in plan.models) for plan in (before, now))
-        raise InputError(f"no model in common: {there} there, {here} here (--models A,B compares two)")
-    return [(Side("new", name, now, new), Side("base", name, before, base)) for name in common]
+    return [Pair(Side("new", name, now, new), Side("base", name, before, base)) for name in _common_models(before, now)]
 
 
 def two_models(base: Path, new: Path, models: str | None) -> Pair:
@@ -51,15 +73,17 @@ def two_models(base: Path, new: Path, models: str | None) -> Pair:
         InputError: for other than two that are there, and as for two runs.
     """
     names = _split(models)
-    if len(names) != 2 or names[0] == names[1]:
+    if len(names) != 2:
         raise InputError(
             f"{base} alone is one run: name NEW, or two models of it, --models A,B"
             if base == new
             else "--models takes two models, A,B: one of the first run, one of the second"
         )
-    first, second = (_side(name, folder) for name, folder in zip(names, (base, new), strict=True))
-    _check_alike(first.plan, second.plan)
-    return first, second
+    plans = _plans((base, new))
+    _check_models(names[:1], plans[0], base)
+    _check_models(names[1:], plans[1], new)
+    _check_alike(*plans)
+    return Pair(*(Side(name, name, plan, run) for name, plan, run in zip(names, plans, (base, new), strict=True)))
 
 
 def two_protocols(base: Path, new: Path, models: str | None, protocols: str) -> list[Pair]:
@@ -74,36 +98,45 @@ def two_protocols(base: Path, new: Path, models: str | None, protocols: str) -> 
         InputError: for a model or protocol that isn't there, or runs on other data.
     """
     names = _split(protocols)
-    if len(names) != 2 or (names[0] == names[1] and base == new):
-        raise InputError("--protocols takes two protocols, A,B, of one run; or one of the first, one of the second")
-    plans = [RunFolder(folder).finished_plan() for folder in (base, new)]
+    if len(names) != 2:
+        raise InputError(f"--protocols takes two protocols, A,B, not {protocols!r}: the first of the first run")
+    plans = _plans((base, new))
     for name, plan, folder in zip(names, plans, (base, new), strict=True):
         if name not in (known := [own.name for own in plan.protocols]):
             raise unknown(f"protocol of {folder}", name, known)
     _check_data(*plans)
     chosen = _split(models) or _common_models(*plans)
-    if not chosen:
-        raise InputError(f"{base} and {new} have no model in common")
+    for plan, folder in zip(plans, (base, new), strict=True):
+        _check_models(chosen, plan, folder)
     return [
-        (_side(model, base)._replace(label=names[0], protocol=names[0]),
-         _side(model, new)._replace(label=names[1], protocol=names[1])) for model in chosen
-    ]  # fmt: skip
+        Pair(Side(names[0], model, plans[0], base, names[0]), Side(names[1], model, plans[1], new, names[1]))
+        for model in chosen
+    ]
 
 
-def _common_models(first: Plan, second: Plan) -> list[str]:
-    there = {own.name for own in first.models}
-    return [own.name for own in second.models if own.name in there]
+def _plans(folders: tuple[Path, Path]) -> tuple[Plan, Plan]:
+    return RunFolder(folders[0]).finished_plan(), RunFolder(folders[1]).finished_plan()
 
 
 def _split(names: str | None) -> list[str]:
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+    """Return names separated by commas, none twice."""
+    return list(dict.fromkeys(name.strip() for name in (names or "").split(",") if name.strip()))
 
 
-def _side(model: str, folder: Path) -> Side:
-    plan = RunFolder(folder).finished_plan()
-    if model not in (known := [own.name for own in plan.models]):
-        raise unknown(f"model of {folder}", model, known)
-    return Side(model, model, plan, folder)
+def _common_models(before: Plan, now: Plan) -> list[str]:
+    names = {own.name for own in before.models}
+    common = [own.name for own in now.models if own.name in names]
+    if not common:
+        there, here = (", ".join(own.name for own in plan.models) for plan in (before, now))
+        raise InputError(f"no model in common: {there} there, {here} here (--models A,B compares two)")
+    return common
+
+
+def _check_models(models: Sequence[str], plan: Plan, folder: Path) -> None:
+    known = [own.name for own in plan.models]
+    for model in models:
+        if model not in known:
+            raise unknown(f"model of {folder}", model, known)
 
 
 def _check_alike(base: Plan, new: Plan) -> None:

@@ -145,6 +145,9 @@ def test_an_object_is_found_at_so_many_thresholds_as_its_proposal_reaches():
                  for score, height in ((0.9, 10), (0.8, 15))]  # fmt: skip
     assert Recall(truth, proposals, (1, 2)).of_objects() == {7: pytest.approx([10, 60])}
     assert Recall(truth, [], (1, 2)).of_objects() == {7: [0, 0]}
+    assert Recall({**truth, "annotations": []}, proposals, (1, 2)).of_objects() == {}
+    partly = {**truth, "images": [{**truth["images"][0], "not_exhaustive_category_ids": [3]}]}
+    assert Recall(partly, proposals, (1, 2), federated=True).of_objects() == {}
 
 
 def test_names(scenes):

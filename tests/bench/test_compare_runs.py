@@ -89,6 +89,61 @@ def test_everything_is_compared_by_what_is_found_of_each_object(tmp_path, capsys
         assert f"sam_vit_h is better than mobile_sam by {difference:.1f} [" in line
 
 
+@pytest.fixture
+def fewer(tmp_path):
+    """Return the file of a protocol with other limits than its preset's."""
+    file = tmp_path / "fewer.toml"
+    file.write_text('from = "efficientvit"\n[everything]\nlimits = [10, 300]\n')
+    return str(file)
+
+
+def test_two_protocols_are_compared_at_the_limits_that_both_have(tmp_path, fewer, capsys):
+    runs = [write_run(tmp_path / rules[-8:], rules=rules, tasks=("box",), seed=seed)
+            for rules, seed in (("efficientvit", 1), (fewer, 2))]  # fmt: skip
+    command(*runs, protocols="efficientvit,fewer")
+    said = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["mobile_sam, box mIoU", "mobile_sam, everything AR@10", "grabcut, box mIoU"]
+
+
+def test_what_only_one_has_or_no_object_has_a_number_of_is_named(tmp_path, capsys):
+    runs = [write_run(tmp_path / tasks[1], ("mobile_sam",), tasks=tasks, everything=tasks[1] == "click1")
+            for tasks in (("box", "click1"), ("box", "click3"))]  # fmt: skip
+    command(*runs)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [
+        "left out: mobile_sam, efficientvit click3: not done by base",
+        "left out: mobile_sam, efficientvit click1, efficientvit everything: not done by new",
+    ]
+
+
+def test_a_run_from_before_objects_had_recalls(tmp_path, capsys):
+    folder = write_run(tmp_path / "run", ("mobile_sam", "sam_vit_h"), tasks=("box",))
+    rows = pd.read_parquet(folder / "instances.parquet")
+    schema = pa.schema([field for field in INSTANCES if field.name != "recalls"])
+    rows = rows[rows["task"] != "everything"]
+    pq.write_table(pa.Table.from_pandas(rows, schema=schema, preserve_index=False), folder / "instances.parquet")
+    command(folder, models="mobile_sam,sam_vit_h")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("efficientvit box mIoU: sam_vit_h is better")
+    assert lines[1].startswith("left out: efficientvit everything: ")
+    assert "holds no recall of single objects" in lines[1]
+
+
+def test_everything_by_boxes_of_two_detectors_is_not_put_down_to_the_model(tmp_path):
+    runs = [write_run(tmp_path / digest, ("mobile_sam",), (), rules="proposals-objects", boxes=digest * 64)
+            for digest in "ab"]  # fmt: skip
+    with pytest.raises(InputError, match=f"by boxes of boxes.json {'a' * 12} there, of boxes.json {'b' * 12} here"):
+        command(*runs)
+
+
+def test_what_is_replaced_on_one_side_is_said_of_its_model(tmp_path, capsys):
+    for name, replaced in (("one", {}), ("two", {"grabcut": ("points.next=random",)})):
+        write_run(tmp_path / name, tasks=("click1",), everything=False, replaced=replaced)
+    command(tmp_path / "one", tmp_path / "two")
+    [note] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert note == "note: efficientvit click1: what grabcut can't do is replaced on one side alone"
+
+
 def test_two_models_of_two_runs(runs, tmp_path, sample, capsys):
     worse = run_folder(tmp_path / "worse", sample, {"mobile_sam": -20.0, "grabcut": 0.0})
     command(runs[0], worse, models="grabcut,mobile_sam")
@@ -106,12 +161,20 @@ def test_two_protocols_of_two_runs(runs, tmp_path, sample, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("mobile_sam, box mIoU: hq is above efficientvit by 3.0 [")
     assert any(line.startswith("grabcut, box mIoU: efficientvit and hq can't be told apart") for line in lines)
-    assert "note: efficientvit averages by instance, hq by image; here both by instance" in lines
-    command(runs[0], other, protocols="efficientvit,hq", models="mobile_sam")
-    assert "grabcut" not in capsys.readouterr().out
+    assert lines[2:] == [
+        "note: mIoU: efficientvit averages by instance, hq by image; here both by instance",
+        "left out: mobile_sam, click1, click3, click5: not done by hq",
+        "left out: grabcut, click1, click3, click5: not done by hq",
+    ]
+    command(runs[0], other, protocols="efficientvit,hq", models="mobile_sam,mobile_sam")
+    out = capsys.readouterr().out
+    assert "grabcut" not in out
+    assert out.count("mobile_sam, box mIoU") == 1
     for protocols, models, said in (
         ("efficientvit", None, "--protocols takes two"),
         ("efficientvit,hq", "sam", "unknown model"),
+        ("efficientvit,efficientvit", None, "--protocols takes two"),
+        ("efficientvit,hq,edgesam", None, "--protocols takes two"),
         ("hq,efficientvit", None, "unknown protocol"),
     ):
         with pytest.raises(InputError, match=said):

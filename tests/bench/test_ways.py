@@ -17,6 +17,8 @@ from adapters.ways.hierarchical import Hierarchical
 from adapters.ways.objects import ObjectBoxes
 from bench.cli.run import run_folder
 from bench.conditions import prepare
+from bench.metrics.average_recall import Recall
+from bench.metrics.reference import ground_truth
 from bench.protocols import protocol
 from bench.protocols.tasks import detector_of, takes_detections
 from bench.report.page.figures import ways as drawn
@@ -26,9 +28,10 @@ from bench.report.table import print_run
 from bench.report.ways import ways
 from bench.runs.abilities import obstacle
 from bench.runs.detections import read_detections
-from bench.runs.plan import make_plan
-from bench.runs.recalls import with_recalls
+from bench.runs.plan import Job, make_plan
+from bench.runs.recalls import object_rows, with_recalls
 from bench.ways import check_detector, finder, way
+from tests.conftest import read_json
 
 RESULTS = Path(__file__).parents[2] / "results"
 BOTH = ("proposals-objects", "fewer")
@@ -183,6 +186,22 @@ def test_objects_have_the_recall_that_the_results_are_the_mean_of(run, sample):
         of_protocol = results[results["protocol"].str.startswith(f"{name}/")].set_index("metric")["value"]
         for metric in ("ar10", "ar100", "ar1000"):
             assert found[metric].mean() == pytest.approx(of_protocol[metric])
+
+
+def test_objects_keep_the_numbers_of_their_file(sample_folder, tmp_path):
+    """Crowds and unusable annotations have no row; numbers may have gaps."""
+    content = read_json(sample_folder / "annotations.json")
+    image = content["annotations"][0]["image_id"]
+    own = [{**one, "id": 50 + 20 * i} for i, one in enumerate(content["annotations"]) if one["image_id"] == image]
+    own[1]["iscrowd"] = 1
+    (tmp_path / "annotations.json").write_text(json.dumps({**content, "annotations": own}))
+    truth = ground_truth(tmp_path / "annotations.json", [image], leave_out=[own[0]["id"]])
+    job = Job(protocol="mine", task="everything", replaced=("x=1",))
+    rows = object_rows(job, truth, Recall(truth, [], (10,)))
+    assert [row["annotation_id"] for row in rows] == [one["id"] for one in own[2:]]
+    assert [row["category_id"] for row in rows] == [one["category_id"] for one in own[2:]]
+    assert {(*row["recalls"], row["replaced"], row["iscrowd"]) for row in rows} == {(0.0, "x=1", False)}
+    assert len(with_recalls(pd.DataFrame({"recalls": []}), (10,))) == 0
 
 
 def test_the_report_reads_it(run, capsys):

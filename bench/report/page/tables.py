@@ -10,7 +10,7 @@ from bench.protocols.tasks import DETECTOR_BOX, EVERYTHING, NOC, WORDS, group_of
 from bench.report.choice_text import metric_words, task_words
 from bench.report.leaderboard import main_metric
 from bench.report.page.parts import Cell, Table, csv_address
-from bench.report.study import TESTED_GROUPS, Study
+from bench.report.study import Study
 
 SIZES = ("_small", "_medium", "_large")
 EMPTY = Cell("–", order="")
@@ -32,7 +32,9 @@ def _table(study: Study, task: str, reference: str) -> Table:
     metrics = [metric for metric in _metrics(study, task) if not study.numbers(task, metric).empty]
     numbers = {metric: study.numbers(task, metric) for metric in metrics}
     has = set(numbers[metrics[0]]["label"]) if metrics else set()
-    tested = group_of(task) in TESTED_GROUPS and len(has) > 1 and reference in has
+    judged = _judged_by(task, metrics)
+    others = [label for label in study.labels if label in has and label != reference]
+    tested = reference in has and any(study.difference(own, reference, task, judged) is not None for own in others)
     columns = [("model", False), *((metric_words(metric), True) for metric in metrics)]
     if tested:
         columns.append((f"against {reference}", True))
@@ -45,13 +47,13 @@ def _table(study: Study, task: str, reference: str) -> Table:
         if all(cell is EMPTY for cell in cells):
             continue
         if tested:
-            cells.append(_tested(study, label, reference, task))
+            cells.append(_tested(study, label, reference, task, judged))
         if len(counts) > 1:
             cells.append(_count(numbers[metrics[0]], label))
         rows.append((_head(study, label, numbers[metrics[0]]), *cells))
     of_task = study.results[study.results["task"] == task]
     name = f"table-{study.protocol.digest[:6]}-{study.data.digest[:6]}-{task}"
-    note = " ".join(_notes(study, task, tested, counts))
+    note = " ".join(_notes(study, task, judged if tested else None, counts))
     return Table(name, task_words(task), tuple(columns), tuple(rows), csv_address(of_task), study.title, note)
 
 
@@ -81,10 +83,16 @@ def _cell(numbers: pd.DataFrame, metric: str, label: str) -> Cell:
     return Cell(f"{row['value']:.1f}", limits, float(row["value"]), bool(best) and metric != "proposals")
 
 
-def _tested(study: Study, label: str, reference: str, task: str) -> Cell:
+def _judged_by(task: str, metrics: list[str]) -> str:
+    """Return what models are tested by: a task's main metric, of everything mode the recall of the most proposals."""
+    recalls = [metric for metric in metrics if metric.startswith("ar") and metric[2:].isdigit()]
+    return recalls[-1] if recalls else main_metric(task)
+
+
+def _tested(study: Study, label: str, reference: str, task: str, metric: str) -> Cell:
     if label == reference:
         return Cell("reference", order=0.0)
-    difference = study.difference(label, reference, task, main_metric(task))
+    difference = study.difference(label, reference, task, metric)
     if difference is None:
         return EMPTY
     p = "p < 0.001" if difference.p < 0.001 else f"p = {difference.p:.3f}"
@@ -105,12 +113,12 @@ def _count(numbers: pd.DataFrame, label: str) -> Cell:
     return Cell(f"{int(own['n'].iloc[0]):,}", order=int(own["n"].iloc[0])) if len(own) else EMPTY
 
 
-def _notes(study: Study, task: str, tested: bool, counts: set[int]) -> Iterator[str]:
+def _notes(study: Study, task: str, tested: str | None, counts: set[int]) -> Iterator[str]:
     if len(counts) == 1:
         yield f"n = {int(next(iter(counts))):,}."
-    if tested:
+    if tested is not None:
         yield (
-            f"Against: difference of {metric_words(main_metric(task))} in points with its 95 % interval, on the objects"
+            f"Against: difference of {metric_words(tested)} in points with its 95 % interval, on the objects"
             " that both have; p by exchanging the models image by image; ≈: not separable."
         )
     replaced = study.results[(study.results["task"] == task) & (study.results["replaced"] != "")]

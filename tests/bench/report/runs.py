@@ -18,7 +18,7 @@ from bench.metrics.average_recall import LIMITS
 from bench.metrics.mean_iou import mean, mean_ious
 from bench.metrics.number import Number
 from bench.protocols import protocol as preset
-from bench.runs.plan import SCHEMA, DatasetIdentity, Job, ModelIdentity, Omission, Plan
+from bench.runs.plan import SCHEMA, DatasetIdentity, DetectionsIdentity, Job, ModelIdentity, Omission, Plan
 from bench.runs.recalls import with_recalls
 from bench.runs.score import INSTANCES, LATENCY_COLUMNS, RESULT_COLUMNS
 
@@ -30,14 +30,17 @@ SPEED = {"sam_vit_h": 4.0, "sam_vit_l": 3.0, "sam_vit_b": 2.0, "mobile_sam": 0.3
          "efficient_sam_s": 0.9, "grabcut": 0.0}  # fmt: skip
 QUALITY = {"sam_vit_h": 74.0, "sam_vit_l": 73.8, "sam_vit_b": 70.0, "mobile_sam": 66.0, "efficient_sam_ti": 64.0,
            "efficient_sam_s": 67.0, "grabcut": 40.0}  # fmt: skip
-SHARES = np.array([0.3, 0.7, 1.0])
+SHARES = ([10, 100, 1000], [0.3, 0.7, 1.0])
 IOUS = ("iou", "iou_single", "iou_oracle", "boundary_iou", "score", "clicks")
 
 
 def write_run(folder, models=("mobile_sam", "grabcut"), tasks=("box", "click1"), images=30, each=4, name="coco",
               digest="d" * 64, comparable=True, rules="efficientvit", status="complete", weights=None, replaced=None,
-              everything=True, quality=QUALITY, seed=0, conditions=CONDITIONS, schema=SCHEMA):  # fmt: skip
-    """Write a finished run of made-up numbers and return its folder; the models differ as QUALITY says."""
+              everything=True, quality=QUALITY, seed=0, conditions=CONDITIONS, schema=SCHEMA, boxes=None):  # fmt: skip
+    """Write a finished run of made-up numbers and return its folder; the models differ as QUALITY says.
+
+    rules is a preset or a protocol's file; boxes is the hash of a detector's, for protocols that ask by them.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     replaced = replaced or {}
@@ -50,7 +53,7 @@ def write_run(folder, models=("mobile_sam", "grabcut"), tasks=("box", "click1"),
             name=name, kind="coco", digest=digest, images=images, total_images=images, comparable=comparable
         ),
         protocols=(protocol,),
-        detections=None,
+        detections=boxes and DetectionsIdentity(name="boxes.json", digest=boxes, boxes=1),
         tasks=tuple(asked),
         omitted=(Omission(model=models[0], protocol=protocol.name, task="noc90", reason="it can't"),),
         conditions=conditions,
@@ -63,18 +66,19 @@ def write_run(folder, models=("mobile_sam", "grabcut"), tasks=("box", "click1"),
               "unread": {}, "started": "2026-11-20T10:00:00+00:00"}  # fmt: skip
     (folder / "run.json").write_text(json.dumps(record))
     frames = [_instances(model, protocol.name, task, images, each, quality, seed) for model in models for task in tasks]
-    frames += [_proposed(identity.name, protocol.name, images, each, quality, seed) for identity in identities
+    limits = LIMITS if protocol.everything is None else protocol.everything.limits
+    frames += [_proposed(identity.name, protocol.name, images, each, quality, seed, limits) for identity in identities
                if any(job.task == "everything" for job in identity.jobs)]  # fmt: skip
     frame = pd.concat(frames, ignore_index=True)
-    frame = frame.reindex(columns=INSTANCES.names).astype({"recalls": object})
-    frame["recalls"] = frame["recalls"].where(frame["recalls"].notna(), None)
+    frame = frame.reindex(columns=INSTANCES.names).astype({"clicks": object, "recalls": object})
+    frame[["clicks", "recalls"]] = frame[["clicks", "recalls"]].where(lambda lists: lists.notna(), None)
     table = pa.Table.from_pandas(frame, schema=INSTANCES, preserve_index=False)
     pq.write_table(table, folder / "instances.parquet")
     rows = []
     for identity, own in ((i, i.jobs) for i in identities):
         for job in own:
             of_task = frame[(frame["model"] == identity.name) & (frame["task"] == job.task)]
-            found = _recall(of_task) if job.task == "everything" else mean_ious(of_task, protocol.average)
+            found = _recall(of_task, limits) if job.task == "everything" else mean_ious(of_task, protocol.average)
             numbers = [(n.metric, n.value, n.low, n.high, n.n, n.unit) for n in found]
             suffix = f";replaced: {', '.join(job.replaced)}" if job.replaced else ""
             rows += [[identity.name, identity.short_weights, name, protocol.identity + suffix, job.task, *number]
@@ -154,17 +158,17 @@ def _instances(model, protocol, task, images, each, quality, seed):
     })  # fmt: skip
 
 
-def _proposed(model, protocol, images, each, quality, seed):
+def _proposed(model, protocol, images, each, quality, seed, limits):
     shared, own = np.random.default_rng([seed, 99]), np.random.default_rng([seed, 99, sum(map(ord, model))])
     rows = _instances(model, protocol, "everything", images, each, quality, seed).drop(columns=list(IOUS))
     best = 0.8 * quality[model] + shared.normal(0, 14, len(rows)) + own.normal(0, 6, len(rows))
-    return rows.assign(recalls=np.clip(best[:, None] * SHARES, 0, 100).tolist())
+    return rows.assign(recalls=np.clip(best[:, None] * np.interp(sorted(limits), *SHARES), 0, 100).tolist())
 
 
-def _recall(rows):
-    """Yield AR@10, AR@100, AR@1000, and the number of proposals."""
-    for limit in LIMITS:
-        yield mean(f"ar{limit}", with_recalls(rows, LIMITS), f"ar{limit}", "instance")
+def _recall(rows, limits):
+    """Yield AR@10 and so on, and the number of proposals."""
+    for limit in limits:
+        yield mean(f"ar{limit}", with_recalls(rows, limits), f"ar{limit}", "instance")
     yield Number("proposals", 50.0, 47.0, 53.0, rows["image_id"].nunique(), "per image")
 
 

@@ -10,14 +10,17 @@ import json
 import re
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from adapters.errors import InputError
 from bench.cli.report import report
+from bench.report.choice_text import task_words
 from bench.report.costs import costs
 from bench.report.page.published import differing, other_rules, same_rules
+from bench.report.page.tables import tables
 from bench.report.read import read_run
 from bench.report.study import studies
 from tests.bench.report.runs import write_latency, write_run
@@ -44,6 +47,32 @@ def page(tmp_path_factory):
     made(folder / "run", folder / "other", "--latency", folder / "latency.json", "--out", folder / "page.html",
          "--maximize", "click1.miou", "--require", "params_m<=20")  # fmt: skip
     return (folder / "page.html").read_text()
+
+
+def against(folder):
+    """Return the cells of the table of everything mode that test against the reference, and its note."""
+    study = studies([read_run(folder)])[0]
+    [table] = [table for table in tables(study, study.labels[0]) if table.title == task_words("everything")]
+    number = next((i for i, (name, _) in enumerate(table.columns) if name.startswith("against")), None)
+    return None if number is None else [row[number].text for row in table.rows], table.note
+
+
+def test_recall_of_the_most_proposals_is_tested(tmp_path):
+    rules = tmp_path / "fewer.toml"
+    rules.write_text('from = "efficientvit"\n[everything]\nlimits = [10, 300]\n')
+    cells, note = against(write_run(tmp_path / "run", ("mobile_sam", "sam_vit_h"), rules=str(rules)))
+    assert cells[0] == "reference"
+    assert cells[1].startswith("+")
+    assert "difference of AR@300 in points" in note
+
+
+def test_without_recalls_of_objects_no_test_is_claimed(tmp_path):
+    folder = write_run(tmp_path / "run", ("mobile_sam", "sam_vit_h"))
+    file = folder / "instances.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["recalls"]), file)
+    cells, note = against(folder)
+    assert cells is None
+    assert "Against" not in note
 
 
 def test_it_is_whole_and_small(page):
