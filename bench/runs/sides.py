@@ -75,7 +75,7 @@ def two_models(base: Path, new: Path, models: str | None) -> Pair:
     names = _split(models)
     if len(names) != 2:
         raise InputError(
-            f"{base} alone is one run: name NEW, or two models of it, --models A,B"
+            f"{base} alone is one run: name NEW, or two of its models, --models A,B, or protocols, --protocols A,B"
             if base == new
             else "--models takes two models, A,B: one of the first run, one of the second"
         )
