@@ -12,8 +12,9 @@ from adapters.errors import InputError
 from bench.latency.record import Record, Row
 from bench.latency.summary import summary
 
-VERSIONS, THREADS = "versions", "threads"
-"""What benchmarks put into their extra_info, alike for all of a file: the packages' versions, torch's threads."""
+VERSIONS, THREADS, PULSES = "versions", "threads", "pulses"
+"""What benchmarks put into their extra_info: alike for all of a file the packages' versions and torch's threads, and
+each its own seconds of the machine's pulse (bench.latency.pulse)."""
 
 
 class _Stats(BaseModel):
@@ -93,6 +94,7 @@ def newest(folder: Path) -> list[Path]:
 
 def _row(own: _Benchmark) -> Row:
     place, _, name = own.fullname.partition("::")
+    pulses = [float(seconds) for seconds in own.extra_info.get(PULSES, ())]
     return Row(
         model=Path(place).stem,
         weights="none",
@@ -105,5 +107,8 @@ def _row(own: _Benchmark) -> Row:
         status="measured",
         settled=True,
         samples=own.stats.data,
+        pulses=pulses,
+        processes=[len(own.stats.data)],
+        beats=[len(pulses)],
         **summary(own.stats.data),
     )

@@ -14,6 +14,7 @@ import torch
 from adapters.prompts import Prompts
 from adapters.rle import encode_masks
 from bench.cli.run import run_folder
+from bench.latency.pulse import beat_on
 from bench.metrics.average_precision import coco_average_precision
 from bench.metrics.iou import iou
 from bench.metrics.mean_iou import mean_ious
@@ -23,14 +24,22 @@ from bench.report.table import print_run
 
 pytestmark = pytest.mark.benchmark(min_rounds=15, max_time=1.0, warmup=True, warmup_iterations=5, disable_gc=True)
 
-PROMPTS = 8
+PROMPTS, BEATS = 8, 10
+
+
+@pytest.fixture(scope="module")
+def beat():
+    return beat_on("cpu")
 
 
 @pytest.fixture(autouse=True)
-def conditions(benchmark):
-    """Put into the file what durations depend on besides the machine (bench.latency.compare_benchmarks)."""
+def conditions(benchmark, beat):
+    """Put into the file what durations depend on (bench.latency.compare_benchmarks), the pulse before and after."""
     versions = {package: version(package) for package in ("torch", "numpy", "opencv-python", "pycocotools")}
-    benchmark.extra_info.update(threads=torch.get_num_threads(), versions=versions)
+    pulses = [beat() for _ in range(BEATS)]
+    benchmark.extra_info.update(threads=torch.get_num_threads(), versions=versions, pulses=pulses)
+    yield
+    pulses += [beat() for _ in range(BEATS)]
 
 
 @pytest.fixture(scope="module")

@@ -153,10 +153,10 @@ def test_the_command_exits_1_on_slower_alone(tmp_path, capsys):
         command(base, same, minimum=0)
 
 
-def benchmarks(samples, threads=2):
+def benchmarks(samples, threads=2, pulse=0.013):
     one = {
         "fullname": "tests/benchmarks/test_hot_paths.py::test_click",
-        "extra_info": {"threads": threads, "versions": {"torch": "2.15.0"}},
+        "extra_info": {"threads": threads, "versions": {"torch": "2.15.0"}, "pulses": [pulse] * 20},
         "stats": {"data": list(samples)},
     }
     machine = {"cpu": {"brand_raw": "one", "count": 2}, "system": "Linux", "machine": "x", "python_version": "3.11"}
@@ -175,6 +175,12 @@ def test_stored_benchmarks_are_compared_by_the_same_rule(tmp_path, capsys):
     with pytest.raises(typer.Exit):
         command(tmp_path)
     assert "test_click" in capsys.readouterr().out
+    written(place / "0003_c.json", benchmarks(1.3 * noise(rng, 0, spread=0.01), pulse=0.016))
+    command(tmp_path)
+    assert "the machine itself was 23 % slower" in " ".join(capsys.readouterr().out.split())
+    written(place / "0004_d.json", benchmarks(1.34 * noise(rng, 0, spread=0.01), pulse=0.016))
+    command(tmp_path)
+    assert "processes of one code are as far apart" in " ".join(capsys.readouterr().out.split())
     bare = benchmarks([])
     del bare["benchmarks"][0]["stats"]["data"]
     with pytest.raises(InputError, match="--benchmark-save-data"):
