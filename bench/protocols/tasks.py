@@ -11,6 +11,10 @@ from bench.protocols.protocol import Protocol
 BOX, DETECTOR_BOX, EVERYTHING, WORDS = "box", "detector_box", "everything", "words"
 CLICK, BOX_CLICK, NOC, PAIR = "click", "box_click", "noc", "pair"
 GROUPS = (BOX, BOX_CLICK, CLICK, NOC, PAIR, DETECTOR_BOX, EVERYTHING, WORDS)
+PROMPTED_GROUPS = (BOX, BOX_CLICK, CLICK)
+"""Each object is asked for and has an IoU of its own."""
+PAIRED_GROUPS = (*PROMPTED_GROUPS, EVERYTHING)
+"""Each object has a number of its own, so that two models can be compared object by object."""
 
 
 def group_of(task: str) -> str:

@@ -12,15 +12,13 @@ from adapters.errors import InputError, unknown
 from bench.metrics.mean_iou import SIZES, Average
 from bench.metrics.paired import Difference, paired
 from bench.protocols import Protocol
-from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, EVERYTHING, group_of, takes_detections
+from bench.protocols.tasks import EVERYTHING, PAIRED_GROUPS, PROMPTED_GROUPS, group_of, takes_detections
 from bench.report.read import Run
 from bench.runs.plan import DatasetIdentity, DetectionsIdentity, ModelIdentity
 from bench.runs.recalls import with_recalls
 
 COLUMNS = ["label", "model", "weights", "device", "dtype", "task", "metric", "value", "low", "high", "n", "unit",
            "replaced"]  # fmt: skip
-INSTANCE_GROUPS = (BOX, BOX_CLICK, CLICK)
-TESTED_GROUPS = (*INSTANCE_GROUPS, EVERYTHING)
 OFFICIAL, UNPROVEN, RANDOM = "official", "not proven to be the official ones", "random"
 
 
@@ -87,7 +85,7 @@ class Study:
     @property
     def instance_tasks(self) -> list[str]:
         """Those that are measured object by object."""
-        return [task for task in self.tasks if group_of(task) in INSTANCE_GROUPS]
+        return [task for task in self.tasks if group_of(task) in PROMPTED_GROUPS]
 
     def entry(self, label: str) -> Entry:
         """Return the model of a label."""
@@ -123,7 +121,7 @@ class Study:
 
     def _compared(self, first: str, second: str, task: str, metric: str) -> Difference | None:
         found = _column(metric)
-        if group_of(task) not in TESTED_GROUPS or found is None:
+        if group_of(task) not in PAIRED_GROUPS or found is None:
             return None
         column, (low, high), average = found
         frames = []

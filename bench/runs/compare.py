@@ -12,13 +12,12 @@ from adapters.errors import InputError
 from bench.holm import holm
 from bench.metrics.paired import Difference, paired
 from bench.protocols import Protocol
-from bench.protocols.tasks import BOX, BOX_CLICK, CLICK, EVERYTHING, group_of
+from bench.protocols.tasks import EVERYTHING, PAIRED_GROUPS, group_of
 from bench.runs.plan import Job
 from bench.runs.recalls import with_recalls
 from bench.runs.sides import JobKey, Pair, Side, two_models, two_protocols, two_runs
 
 INSTANCES_FILE = "instances.parquet"
-BY_OBJECT = (BOX, BOX_CLICK, CLICK, EVERYTHING)
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _differences(pair: Pair) -> tuple[list[_Compared], dict[str, list[str]]]:
         if lacking:
             left_out.setdefault(f"not done by {lacking[0]}", []).append(words)
             continue
-        if group_of(key[1]) not in BY_OBJECT:
+        if group_of(key[1]) not in PAIRED_GROUPS:
             left_out.setdefault("not measured object by object", []).append(words)
             continue
         try:
