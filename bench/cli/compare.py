@@ -80,6 +80,8 @@ def _latency(base: Path, new: Path | None, relative: str | None, minimum: float)
     from bench.latency.record_file import read
     from bench.report.console import console
 
+    if not base.exists():
+        raise InputError(f"{base} is missing: a latency file, a run's folder or stored benchmarks needed")
     if new is None:
         if not base.is_dir():
             raise InputError(f"{base} is held against what? NEW is missing")

@@ -149,6 +149,8 @@ def test_the_command_exits_1_on_slower_alone(tmp_path, capsys):
     assert "1 slower" in out
     with pytest.raises(InputError, match="NEW is missing"):
         command(base)
+    with pytest.raises(InputError, match=r"nowhere is missing: a latency file"):
+        command(base.with_name("nowhere"))
     with pytest.raises(InputError, match="between 0 and 1"):
         command(base, same, minimum=0)
 
